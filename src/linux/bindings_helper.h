@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What bindgen reads: the kernel's headers, and the prototypes of helpers.c.
+ *
+ * A static inline function or a macro has no symbol that Rust could call: it
+ * gets a helper here, named tux_helper_ and then as in C. In Rust the prefix
+ * is gone. A constant that is a cast or a sizeof gets a TUX_CONST_.
+ */
+#ifndef RUST_TUX_BINDINGS_HELPER_H
+#define RUST_TUX_BINDINGS_HELPER_H
+
+#include <linux/bvec.h>
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kthread.h>
+#include <linux/llist.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include <linux/net.h>
+#include <linux/page_frag_cache.h>
+#include <linux/pagemap.h>
+#include <linux/path.h>
+#include <linux/pipe_fs_i.h>
+#include <linux/proc_fs.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/seq_file.h>
+#include <linux/skbuff.h>
+#include <linux/splice.h>
+#include <linux/sysctl.h>
+#include <linux/tcp.h>
+#include <linux/uio.h>
+#include <linux/workqueue.h>
+#include <net/inet_connection_sock.h>
+#include <net/ipv6.h>
+#include <net/net_namespace.h>
+#include <net/request_sock.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+
+#ifdef __BINDGEN__
+const gfp_t TUX_CONST_GFP_ATOMIC = GFP_ATOMIC;
+const gfp_t TUX_CONST_GFP_KERNEL = GFP_KERNEL;
+const gfp_t TUX_CONST___GFP_NOWARN = __GFP_NOWARN;
+const size_t TUX_CONST_PAGE_SIZE = PAGE_SIZE;
+#endif
+
+/* net/sock.h, net/inet_connection_sock.h, net/request_sock.h, net/tcp.h */
+void tux_helper_lock_sock(struct sock *sk);
+bool tux_helper_sock_owned_by_user_nocheck(const struct sock *sk);
+void tux_helper_sk_callback_lock(struct sock *sk);
+void tux_helper_sk_callback_unlock(struct sock *sk);
+void *tux_helper_rcu_dereference_sk_user_data(const struct sock *sk);
+void tux_helper_rcu_assign_sk_user_data(struct sock *sk, void *data);
+void tux_helper_rcu_assign_sk_wq(struct sock *sk, struct socket_wq *wq);
+void tux_helper_sock_set_urginline(struct sock *sk);
+void tux_helper_sk_acceptq_removed(struct sock *sk);
+void tux_helper_reqsk_queue_lock(struct request_sock_queue *queue);
+void tux_helper_reqsk_queue_unlock(struct request_sock_queue *queue);
+bool tux_helper_reqsk_dec_and_test(struct request_sock *req);
+struct sock *tux_helper_reqsk_listener(struct request_sock *req);
+void tux_helper_sock_put(struct sock *sk);
+int tux_helper_tcp_inq(struct sock *sk);
+bool tux_helper_sk_stream_is_writeable(const struct sock *sk);
+void tux_helper_sock_clear_nospace(struct socket *sock);
+void tux_helper_init_waitqueue_head(struct wait_queue_head *head);
+void tux_helper_reset_fastopen_queue(struct sock *sk);
+
+/* linux/skbuff.h, linux/mm.h, linux/page_frag_cache.h */
+unsigned int tux_helper_skb_headlen(const struct sk_buff *skb);
+unsigned int tux_helper_skb_nr_frags(const struct sk_buff *skb);
+bool tux_helper_skb_has_frag_list(const struct sk_buff *skb);
+void *tux_helper_skb_frag_address(const struct sk_buff *skb);
+unsigned int tux_helper_skb_frag_size(const struct sk_buff *skb);
+struct sk_buff *tux_helper_skb_peek_next(struct sk_buff *skb, const struct sk_buff_head *list);
+struct page *tux_helper_virt_to_page(const void *address);
+unsigned long tux_helper_offset_in_page(const void *address);
+void tux_helper_put_page(struct page *page);
+void *tux_helper_page_frag_alloc(struct page_frag_cache *cache, unsigned int size, gfp_t gfp);
+void tux_helper_page_frag_cache_init(struct page_frag_cache *cache);
+
+/* linux/kthread.h, linux/sched.h */
+struct task_struct *tux_helper_kthread_create(int (*function)(void *data), void *data, int number);
+void tux_helper_get_task_struct(struct task_struct *task);
+void tux_helper_put_task_struct(struct task_struct *task);
+void tux_helper_set_current_state_idle(void);
+void tux_helper_set_current_state_running(void);
+unsigned int tux_helper_raw_smp_processor_id(void);
+void tux_helper_might_sleep(void);
+
+/* linux/llist.h */
+bool tux_helper_llist_add(struct llist_node *node, struct llist_head *head);
+struct llist_node *tux_helper_llist_del_all(struct llist_head *head);
+bool tux_helper_llist_empty(const struct llist_head *head);
+
+/* linux/workqueue.h */
+struct workqueue_struct *tux_helper_alloc_workqueue_unbound(int max_active);
+
+#endif

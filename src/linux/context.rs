@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The context that code runs in, as a type.
+
+use super::bindings;
+use core::marker::PhantomData;
+use kernel::types::NotThreadSafe;
+
+/// A proof that the caller runs in a context that may sleep.
+///
+/// Operations that may sleep take a reference to one. The places where such a context begins make
+/// it: the module's init and exit, a kernel thread, a work item, a handler of a sysctl. A socket
+/// callback has no way to one that a reviewer would not see.
+pub(crate) struct MaySleep(PhantomData<NotThreadSafe>);
+
+impl MaySleep {
+    /// Begins a context that may sleep. A kernel with `CONFIG_DEBUG_ATOMIC_SLEEP` checks it.
+    pub(crate) fn begin() -> Self {
+        // SAFETY: `might_sleep()` has no precondition; it reports a caller that is wrong.
+        unsafe { bindings::might_sleep() };
+        Self(PhantomData)
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pieces of pages, each with a reference to its page: what is sent without copying.
+//!
+//! C headers: [`include/linux/bvec.h`](srctree/include/linux/bvec.h),
+//! [`include/linux/page_frag_cache.h`](srctree/include/linux/page_frag_cache.h)
+
+use super::bindings;
+use super::context::MaySleep;
+use core::ptr::NonNull;
+use kernel::prelude::*;
+use kernel::types::Opaque;
+
+/// A list of page fragments, at most as many as it was made for.
+///
+/// # Invariants
+///
+/// Each element of `bvecs` owns one reference to each page that it covers' folio head (one
+/// reference per element). `len` is the sum of the elements' `bv_len`.
+pub(crate) struct Fragments {
+    bvecs: KVec<bindings::bio_vec>,
+    len: usize,
+}
+
+// SAFETY: The elements own page references, which any thread may use and drop.
+unsafe impl Send for Fragments {}
+
+impl Fragments {
+    /// Makes an empty list that takes up to `capacity` fragments.
+    pub(crate) fn new(capacity: usize) -> Result<Self> {
+        // INVARIANT: No elements, no octets.
+        Ok(Self {
+            bvecs: KVec::with_capacity(capacity, GFP_KERNEL)?,
+            len: 0,
+        })
+    }
+
+    /// Octets in all fragments.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no further fragment can be added.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bvecs.len() >= self.bvecs.capacity()
+    }
+
+    /// Number of fragments.
+    pub(super) fn count(&self) -> usize {
+        self.bvecs.len()
+    }
+
+    /// The array for an iterator over the fragments.
+    pub(super) fn as_ptr(&self) -> *const bindings::bio_vec {
+        self.bvecs.as_ptr()
+    }
+
+    /// Adds `len` octets at `offset` of `page`; they may reach into the pages of the same folio
+    /// behind it. Returns false, and leaves the reference with the caller, when the list is full.
+    ///
+    /// # Safety
+    ///
+    /// On success the caller gives up one reference to the folio of `page`, and the octets lie in
+    /// that folio, in memory that `sendpage_ok()` accepts.
+    pub(super) unsafe fn push_page(
+        &mut self,
+        page: NonNull<bindings::page>,
+        offset: u32,
+        len: u32,
+    ) -> bool {
+        let Some(total) = self.len.checked_add(len as usize) else {
+            return false;
+        };
+        let bvec = bindings::bio_vec {
+            bv_page: page.as_ptr(),
+            bv_len: len,
+            bv_offset: offset,
+        };
+        if self.is_full() || self.bvecs.push_within_capacity(bvec).is_err() {
+            return false;
+        }
+        // INVARIANT: The new element has taken over the caller's reference.
+        self.len = total;
+        true
+    }
+
+    /// Removes all fragments and drops their references.
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+        for bvec in self.bvecs.drain_all() {
+            // SAFETY: By the type invariant the element owned a reference to its page.
+            unsafe { bindings::put_page(bvec.bv_page) };
+        }
+    }
+}
+
+impl Drop for Fragments {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

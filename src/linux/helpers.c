@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Functions for what C has as static inline functions or macros only. No logic
+ * stands here: each body is the call of the one thing it is named after.
+ */
+#include "bindings_helper.h"
+
+/* net/sock.h, net/inet_connection_sock.h, net/request_sock.h, net/tcp.h */
+
+void tux_helper_lock_sock(struct sock *sk)
+{
+	lock_sock(sk);
+}
+
+bool tux_helper_sock_owned_by_user_nocheck(const struct sock *sk)
+{
+	return sock_owned_by_user_nocheck(sk);
+}
+
+void tux_helper_sk_callback_lock(struct sock *sk)
+{
+	write_lock_bh(&sk->sk_callback_lock);
+}
+
+void tux_helper_sk_callback_unlock(struct sock *sk)
+{
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+void *tux_helper_rcu_dereference_sk_user_data(const struct sock *sk)
+{
+	return rcu_dereference_sk_user_data(sk);
+}
+
+void tux_helper_rcu_assign_sk_user_data(struct sock *sk, void *data)
+{
+	rcu_assign_sk_user_data(sk, data);
+}
+
+void tux_helper_rcu_assign_sk_wq(struct sock *sk, struct socket_wq *wq)
+{
+	rcu_assign_pointer(sk->sk_wq, wq);
+}
+
+void tux_helper_sock_set_urginline(struct sock *sk)
+{
+	sock_set_flag(sk, SOCK_URGINLINE);
+}
+
+void tux_helper_sk_acceptq_removed(struct sock *sk)
+{
+	sk_acceptq_removed(sk);
+}
+
+void tux_helper_reqsk_queue_lock(struct request_sock_queue *queue)
+{
+	spin_lock_bh(&queue->rskq_lock);
+}
+
+void tux_helper_reqsk_queue_unlock(struct request_sock_queue *queue)
+{
+	spin_unlock_bh(&queue->rskq_lock);
+}
+
+bool tux_helper_reqsk_dec_and_test(struct request_sock *req)
+{
+	return refcount_dec_and_test(&req->rsk_refcnt);
+}
+
+struct sock *tux_helper_reqsk_listener(struct request_sock *req)
+{
+	return req->rsk_listener;
+}
+
+void tux_helper_sock_put(struct sock *sk)
+{
+	sock_put(sk);
+}
+
+int tux_helper_tcp_inq(struct sock *sk)
+{
+	return tcp_inq(sk);
+}
+
+bool tux_helper_sk_stream_is_writeable(const struct sock *sk)
+{
+	return sk_stream_is_writeable(sk);
+}
+
+void tux_helper_sock_clear_nospace(struct socket *sock)
+{
+	clear_bit(SOCK_NOSPACE, &sock->flags);
+}
+
+void tux_helper_init_waitqueue_head(struct wait_queue_head *head)
+{
+	init_waitqueue_head(head);
+}
+
+void tux_helper_reset_fastopen_queue(struct sock *sk)
+{
+	WRITE_ONCE(inet_csk(sk)->icsk_accept_queue.fastopenq.max_qlen, 0);
+}
+
+/* linux/skbuff.h, linux/mm.h, linux/page_frag_cache.h */
+
+unsigned int tux_helper_skb_headlen(const struct sk_buff *skb)
+{
+	return skb_headlen(skb);
+}
+
+unsigned int tux_helper_skb_nr_frags(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb)->nr_frags;
+}
+
+bool tux_helper_skb_has_frag_list(const struct sk_buff *skb)
+{
+	return skb_has_frag_list(skb);
+}
+
+void *tux_helper_skb_frag_address(const struct sk_buff *skb)
+{
+	return skb_frag_address(&skb_shinfo(skb)->frags[0]);
+}
+
+unsigned int tux_helper_skb_frag_size(const struct sk_buff *skb)
+{
+	return skb_frag_size(&skb_shinfo(skb)->frags[0]);
+}
+
+struct sk_buff *tux_helper_skb_peek_next(struct sk_buff *skb, const struct sk_buff_head *list)
+{
+	return skb_peek_next(skb, list);
+}
+
+struct page *tux_helper_virt_to_page(const void *address)
+{
+	return virt_to_page(address);
+}
+
+unsigned long tux_helper_offset_in_page(const void *address)
+{
+	return offset_in_page(address);
+}
+
+void tux_helper_put_page(struct page *page)
+{
+	put_page(page);
+}
+
+void *tux_helper_page_frag_alloc(struct page_frag_cache *cache, unsigned int size, gfp_t gfp)
+{
+	return page_frag_alloc(cache, size, gfp);
+}
+
+void tux_helper_page_frag_cache_init(struct page_frag_cache *cache)
+{
+	page_frag_cache_init(cache);
+}
+
+/* linux/kthread.h, linux/sched.h */
+
+struct task_struct *tux_helper_kthread_create(int (*function)(void *data), void *data, int number)
+{
+	return kthread_create(function, data, "rust_tux/%d", number);
+}
+
+void tux_helper_get_task_struct(struct task_struct *task)
+{
+	get_task_struct(task);
+}
+
+void tux_helper_put_task_struct(struct task_struct *task)
+{
+	put_task_struct(task);
+}
+
+void tux_helper_set_current_state_idle(void)
+{
+	set_current_state(TASK_IDLE);
+}
+
+void tux_helper_set_current_state_running(void)
+{
+	__set_current_state(TASK_RUNNING);
+}
+
+unsigned int tux_helper_raw_smp_processor_id(void)
+{
+	return raw_smp_processor_id();
+}
+
+void tux_helper_might_sleep(void)
+{
+	might_sleep();
+}
+
+/* linux/llist.h */
+
+bool tux_helper_llist_add(struct llist_node *node, struct llist_head *head)
+{
+	return llist_add(node, head);
+}
+
+struct llist_node *tux_helper_llist_del_all(struct llist_head *head)
+{
+	return llist_del_all(head);
+}
+
+bool tux_helper_llist_empty(const struct llist_head *head)
+{
+	return llist_empty(head);
+}
+
+/* linux/workqueue.h */
+
+struct workqueue_struct *tux_helper_alloc_workqueue_unbound(int max_active)
+{
+	return alloc_workqueue("rust_tux_io", WQ_UNBOUND | WQ_MEM_RECLAIM, max_active);
+}
