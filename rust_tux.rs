@@ -21,7 +21,7 @@ struct RustTux;
 
 impl kernel::Module for RustTux {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        pr_info!("{}\n", linux::test());
+
         Ok(RustTux)
     }
 }

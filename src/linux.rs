@@ -1,8 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! linux
+//! LAYER 2, the kernel: safe Rust for what the `kernel` crate lacks.
+//!
+//! Each file could be one of `rust/kernel/`, and goes when that grows its equal. There is no
+//! policy here: no default, no limit, no word of HTTP. All the module's `unsafe` is here.
+//!
+//! | C object | file |
+//! |---|---|
+//! | `struct socket` | `socket.rs` |
+//! | a listening `struct sock` | `listener.rs`, `accept_queue.rs` |
+//! | an established `struct sock` | `sock.rs`, `stream.rs` |
+//! | the callbacks of both | `callbacks.rs` |
+//! | `struct bio_vec`, `struct page_frag_cache` | `fragment.rs` |
+//! | `struct list_head`, `struct llist_head` | `list.rs`, `llist.rs` |
+//! | `struct task_struct` of a kernel thread | `kthread.rs` |
 
+mod accept_queue;
+pub(crate) mod address;
 mod bindings;
-pub(crate) fn test() -> usize {
-    core::mem::size_of::<bindings::tcp_sock>()
-}
+pub(crate) mod callbacks;
+pub(crate) mod context;
+pub(crate) mod fragment;
+pub(crate) mod kthread;
+pub(crate) mod list;
+pub(crate) mod listener;
+pub(crate) mod llist;
+pub(crate) mod page_frag;
+pub(crate) mod sock;
+pub(crate) mod socket;
+pub(crate) mod stream;

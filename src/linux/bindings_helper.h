@@ -54,7 +54,15 @@ void tux_helper_sk_callback_lock(struct sock *sk);
 void tux_helper_sk_callback_unlock(struct sock *sk);
 void *tux_helper_rcu_dereference_sk_user_data(const struct sock *sk);
 void tux_helper_rcu_assign_sk_user_data(struct sock *sk, void *data);
-void tux_helper_rcu_assign_sk_wq(struct sock *sk, struct socket_wq *wq);
+void tux_helper_sk_set_bare_socket(struct sock *sk, struct socket *sock);
+void tux_helper_sk_prot_close(struct sock *sk);
+void tux_helper_sk_prot_shutdown(struct sock *sk, int how);
+int tux_helper_sock_set_int_option(struct socket *sock, int level, int name, int value);
+int tux_helper_sock_somaxconn(const struct sock *sk);
+struct request_sock *tux_helper_reqsk_queue_remove(struct request_sock_queue *queue,
+						   struct sock *listener);
+int tux_helper_inet_sk_state_load(const struct sock *sk);
+void tux_helper_sock_hold(struct sock *sk);
 void tux_helper_sock_set_urginline(struct sock *sk);
 void tux_helper_sk_acceptq_removed(struct sock *sk);
 void tux_helper_reqsk_queue_lock(struct request_sock_queue *queue);
@@ -75,6 +83,8 @@ bool tux_helper_skb_has_frag_list(const struct sk_buff *skb);
 void *tux_helper_skb_frag_address(const struct sk_buff *skb);
 unsigned int tux_helper_skb_frag_size(const struct sk_buff *skb);
 struct sk_buff *tux_helper_skb_peek_next(struct sk_buff *skb, const struct sk_buff_head *list);
+bool tux_helper_skb_frags_readable(const struct sk_buff *skb);
+u32 tux_helper_tcp_skb_seq(const struct sk_buff *skb);
 struct page *tux_helper_virt_to_page(const void *address);
 unsigned long tux_helper_offset_in_page(const void *address);
 void tux_helper_put_page(struct page *page);
@@ -83,12 +93,15 @@ void tux_helper_page_frag_cache_init(struct page_frag_cache *cache);
 
 /* linux/kthread.h, linux/sched.h */
 struct task_struct *tux_helper_kthread_create(int (*function)(void *data), void *data, int number);
-void tux_helper_get_task_struct(struct task_struct *task);
-void tux_helper_put_task_struct(struct task_struct *task);
 void tux_helper_set_current_state_idle(void);
 void tux_helper_set_current_state_running(void);
 unsigned int tux_helper_raw_smp_processor_id(void);
-void tux_helper_might_sleep(void);
+int tux_helper_cond_resched(void);
+
+/* linux/list.h */
+void tux_helper_INIT_LIST_HEAD(struct list_head *head);
+void tux_helper_list_add_tail(struct list_head *node, struct list_head *head);
+void tux_helper_list_del(struct list_head *node);
 
 /* linux/llist.h */
 bool tux_helper_llist_add(struct llist_node *node, struct llist_head *head);

@@ -2,9 +2,11 @@
 
 //! The context that code runs in, as a type.
 
-use super::bindings;
 use core::marker::PhantomData;
-use kernel::types::NotThreadSafe;
+use kernel::{
+    task,
+    types::NotThreadSafe, //
+};
 
 /// A proof that the caller runs in a context that may sleep.
 ///
@@ -15,9 +17,9 @@ pub(crate) struct MaySleep(PhantomData<NotThreadSafe>);
 
 impl MaySleep {
     /// Begins a context that may sleep. A kernel with `CONFIG_DEBUG_ATOMIC_SLEEP` checks it.
+    #[track_caller]
     pub(crate) fn begin() -> Self {
-        // SAFETY: `might_sleep()` has no precondition; it reports a caller that is wrong.
-        unsafe { bindings::might_sleep() };
+        task::might_sleep();
         Self(PhantomData)
     }
 }

@@ -6,10 +6,8 @@
 //! [`include/linux/page_frag_cache.h`](srctree/include/linux/page_frag_cache.h)
 
 use super::bindings;
-use super::context::MaySleep;
 use core::ptr::NonNull;
 use kernel::prelude::*;
-use kernel::types::Opaque;
 
 /// A list of page fragments, at most as many as it was made for.
 ///

@@ -37,9 +37,47 @@ void tux_helper_rcu_assign_sk_user_data(struct sock *sk, void *data)
 	rcu_assign_sk_user_data(sk, data);
 }
 
-void tux_helper_rcu_assign_sk_wq(struct sock *sk, struct socket_wq *wq)
+/* No inode stands behind @sock: sk_set_socket() and sock_graft() would read it. */
+void tux_helper_sk_set_bare_socket(struct sock *sk, struct socket *sock)
 {
-	rcu_assign_pointer(sk->sk_wq, wq);
+	WRITE_ONCE(sk->sk_socket, sock);
+	rcu_assign_pointer(sk->sk_wq, &sock->wq);
+}
+
+void tux_helper_sk_prot_close(struct sock *sk)
+{
+	sk->sk_prot->close(sk, 0);
+}
+
+void tux_helper_sk_prot_shutdown(struct sock *sk, int how)
+{
+	sk->sk_prot->shutdown(sk, how);
+}
+
+int tux_helper_sock_set_int_option(struct socket *sock, int level, int name, int value)
+{
+	return sock->ops->setsockopt(sock, level, name, KERNEL_SOCKPTR(&value), sizeof(value));
+}
+
+int tux_helper_sock_somaxconn(const struct sock *sk)
+{
+	return READ_ONCE(sock_net(sk)->core.sysctl_somaxconn);
+}
+
+struct request_sock *tux_helper_reqsk_queue_remove(struct request_sock_queue *queue,
+						   struct sock *listener)
+{
+	return reqsk_queue_remove(queue, listener);
+}
+
+int tux_helper_inet_sk_state_load(const struct sock *sk)
+{
+	return inet_sk_state_load(sk);
+}
+
+void tux_helper_sock_hold(struct sock *sk)
+{
+	sock_hold(sk);
 }
 
 void tux_helper_sock_set_urginline(struct sock *sk)
@@ -134,6 +172,16 @@ struct sk_buff *tux_helper_skb_peek_next(struct sk_buff *skb, const struct sk_bu
 	return skb_peek_next(skb, list);
 }
 
+bool tux_helper_skb_frags_readable(const struct sk_buff *skb)
+{
+	return skb_frags_readable(skb);
+}
+
+u32 tux_helper_tcp_skb_seq(const struct sk_buff *skb)
+{
+	return TCP_SKB_CB(skb)->seq;
+}
+
 struct page *tux_helper_virt_to_page(const void *address)
 {
 	return virt_to_page(address);
@@ -166,16 +214,6 @@ struct task_struct *tux_helper_kthread_create(int (*function)(void *data), void 
 	return kthread_create(function, data, "rust_tux/%d", number);
 }
 
-void tux_helper_get_task_struct(struct task_struct *task)
-{
-	get_task_struct(task);
-}
-
-void tux_helper_put_task_struct(struct task_struct *task)
-{
-	put_task_struct(task);
-}
-
 void tux_helper_set_current_state_idle(void)
 {
 	set_current_state(TASK_IDLE);
@@ -191,9 +229,26 @@ unsigned int tux_helper_raw_smp_processor_id(void)
 	return raw_smp_processor_id();
 }
 
-void tux_helper_might_sleep(void)
+int tux_helper_cond_resched(void)
 {
-	might_sleep();
+	return cond_resched();
+}
+
+/* linux/list.h */
+
+void tux_helper_INIT_LIST_HEAD(struct list_head *head)
+{
+	INIT_LIST_HEAD(head);
+}
+
+void tux_helper_list_add_tail(struct list_head *node, struct list_head *head)
+{
+	list_add_tail(node, head);
+}
+
+void tux_helper_list_del(struct list_head *node)
+{
+	list_del(node);
 }
 
 /* linux/llist.h */

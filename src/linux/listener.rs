@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A listening socket whose connections are taken in softirq.
+//!
+//! A connection leaves the accept queue in its own `sk_state_change`, as soon as it is
+//! established: no thread is woken for that, and no `struct file` or inode made. What can't be
+//! taken there (no memory, not admitted, a long queue) waits on the queue for [`Listener::accept`].
+//! Whoever unlinks a connection from the queue has it; so the two never take the same.
+
+use super::accept_queue;
+use super::address::Address;
+use super::bindings;
+use super::callbacks::{
+    self,
+    Accept,
+    Event,
+    Events,
+    Kind, //
+};
+use super::context::MaySleep;
+use super::sock::Sock;
+use super::socket::Socket;
+use core::ptr::NonNull;
+use kernel::alloc::flags::*;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+
+/// A listening socket and its owner.
+///
+/// # Invariants
+///
+/// `kind` is [`Kind::Listener`], and is the first word.
+#[repr(C, align(8))]
+pub(crate) struct Listener<A: Accept> {
+    kind: Kind,
+    socket: Socket,
+    /// Whether connections were left on the accept queue for a thread.
+    left: Atomic<i32>,
+    owner: A,
+}
+
+impl<A: Accept> Listener<A> {
+    /// Binds and listens. Connections may come before this returns.
+    pub(crate) fn open(
+        address: &Address,
+        port: u16,
+        backlog: u32,
+        owner: A,
+        may_sleep: &MaySleep,
+    ) -> Result<KBox<Self>> {
+        let socket = Socket::new(may_sleep)?;
+        socket.bind(address, port)?;
+        // INVARIANT: By construction.
+        let this = KBox::new(
+            Self {
+                kind: Kind::Listener,
+                socket,
+                left: Atomic::new(0),
+                owner,
+            },
+            GFP_KERNEL,
+        )?;
+        // SAFETY: The sock was just made; `Drop` undoes this before the object goes.
+        unsafe { callbacks::install(this.sk().as_ptr(), &*this) };
+        this.socket.listen(backlog)?;
+        Ok(this)
+    }
+
+    /// The owner.
+    pub(crate) fn owner(&self) -> &A {
+        &self.owner
+    }
+
+    /// The listening sock.
+    fn sk(&self) -> NonNull<bindings::sock> {
+        self.socket.sk()
+    }
+
+    /// Whether `sk` is the listening sock itself, and not a child that was not taken.
+    pub(super) fn is_socket(&self, sk: *mut bindings::sock) -> bool {
+        self.sk().as_ptr() == sk
+    }
+
+    /// Leaves a connection on the accept queue for a thread.
+    fn leave(&self) {
+        self.left.store(1, Relaxed);
+    }
+
+    /// Takes `child`, which has just been established.
+    ///
+    /// # Safety
+    ///
+    /// `child` is a child of this listener that was not taken, in its own state change.
+    pub(super) unsafe fn established(&self, child: NonNull<bindings::sock>) {
+        // SAFETY: The child is alive and locked during its callback.
+        if unsafe { bindings::sock_owned_by_user_nocheck(child.as_ptr()) } {
+            // Process context: what follows is made for the slock.
+            return self.leave();
+        }
+        let Some(connection) = self.owner.admit() else {
+            return self.leave();
+        };
+        // SAFETY: The child is alive.
+        let Ok(sock) = (unsafe { Sock::new(child, connection, GFP_ATOMIC | __GFP_NOWARN) }) else {
+            return self.leave();
+        };
+        // SAFETY: The listener is alive while one of its children finds it, and the child's slock
+        // is held.
+        let Some(child) = (unsafe { accept_queue::take(self.sk(), child) }) else {
+            // A thread was first, or the queue is long. Nobody else has seen `sock`.
+            return self.leave();
+        };
+        // SAFETY: The sock was made for this child, whose slock is held.
+        unsafe { sock.attach(child) };
+        A::Connection::event(&sock, Event::Established);
+    }
+
+    /// Called as `sk_data_ready` of the listening sock, without its lock.
+    pub(super) fn data_ready(&self) {
+        if self.left.load(Relaxed) != 0 {
+            self.owner.pending();
+        }
+    }
+
+    /// Takes what was left on the accept queue: `admit` says for how many there is room. Returns
+    /// the number taken.
+    pub(crate) fn accept(&self, limit: usize, may_sleep: &MaySleep) -> usize {
+        self.left.store(0, Relaxed);
+        let mut taken: usize = 0;
+        // SAFETY: The listening sock is alive.
+        while taken < limit && !unsafe { accept_queue::is_empty(self.sk()) } {
+            let Some(connection) = self.owner.admit() else {
+                break;
+            };
+            if self.accept_one(connection, may_sleep).is_none() {
+                break;
+            }
+            taken = taken.saturating_add(1);
+        }
+        // SAFETY: As above.
+        if !unsafe { accept_queue::is_empty(self.sk()) } {
+            self.leave();
+        }
+        taken
+    }
+
+    /// Takes the first connection off the queue, for `connection`.
+    fn accept_one(&self, connection: A::Connection, _: &MaySleep) -> Option<()> {
+        // SAFETY: The listening sock is alive, and has no TCP Fast Open.
+        let child = unsafe { accept_queue::take_first(self.sk()) }?;
+        let sk = child.as_raw();
+        // SAFETY: The child is alive. If there is no memory, it is closed.
+        let sock: ARef<Sock<A::Connection>> =
+            unsafe { Sock::new(sk, connection, GFP_KERNEL) }.ok()?;
+        // SAFETY: The child is alive, and this thread may sleep.
+        unsafe { bindings::lock_sock(sk.as_ptr()) };
+        // SAFETY: The sock was made for this child, which is locked.
+        unsafe { sock.attach(child) };
+        // SAFETY: It was locked above. The sock is alive: `sock` has a reference.
+        unsafe { bindings::release_sock(sk.as_ptr()) };
+        A::Connection::event(&sock, Event::Established);
+        Some(())
+    }
+
+    /// Whether connections wait on the accept queue for a thread.
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.load(Relaxed) != 0
+    }
+}
+
+impl<A: Accept> Drop for Listener<A> {
+    /// Stops listening. May sleep. Connections that nobody took are closed.
+    fn drop(&mut self) {
+        let sk = self.sk();
+        // SAFETY: The sock is alive, and this context may sleep.
+        unsafe { bindings::lock_sock(sk.as_ptr()) };
+        // SAFETY: The sock is locked, and has our callbacks. (If `install()` was never called,
+        // there is nothing to change.)
+        unsafe { callbacks::restore(sk.as_ptr()) };
+        // SAFETY: It was locked above.
+        unsafe { bindings::release_sock(sk.as_ptr()) };
+        // From here on no child gets a pointer to us; those that have one are in a softirq that
+        // has begun, or on the queue.
+        //
+        // SAFETY: No lock is held.
+        unsafe { bindings::synchronize_net() };
+        // `sock_release()` might move what is on the queue to another listener of a reuseport
+        // group, with our callbacks.
+        //
+        // SAFETY: The listening sock is alive, and has no TCP Fast Open.
+        while let Some(child) = unsafe { accept_queue::take_first(sk) } {
+            drop(child);
+        }
+    }
+}

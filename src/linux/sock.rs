@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! An established TCP sock that the module owns.
+//!
+//! A [`Sock`] is made when a connection leaves its listener's accept queue. From then on the
+//! socket's callbacks find it in `sk_user_data`, until [`Sock::close`].
+//!
+//! ```text
+//!                 state_change in softirq, or a thread
+//!   accept queue --------------------------------------> attached --close()--> detached
+//! ```
+//!
+//! What a connection is in between, its owner keeps in `T::State`, behind the socket's own lock:
+//! only a [`Locked`] reaches it.
+//!
+//! C header: [`include/net/sock.h`](srctree/include/net/sock.h)
+
+use super::accept_queue::Child;
+use super::bindings;
+use super::callbacks::{
+    self,
+    Events,
+    Kind, //
+};
+use super::context::MaySleep;
+use super::stream::Stream;
+use super::{
+    list,
+    llist, //
+};
+use core::cell::UnsafeCell;
+use core::ptr::{
+    addr_of_mut,
+    NonNull, //
+};
+use kernel::alloc::Flags;
+use kernel::prelude::*;
+use kernel::sync::aref::{
+    ARef,
+    AlwaysRefCounted, //
+};
+use kernel::sync::Refcount;
+
+/// An established TCP connection, with what its owner keeps with it.
+///
+/// Reference-counted: `sk_user_data` owns one reference while the connection is attached, each
+/// queue or list that it is on another. The last reference must not be dropped in softirq. The
+/// memory is freed after a grace period, because `sk_wq` points into it.
+///
+/// # Invariants
+///
+/// - `kind` is [`Kind::Connection`], and is the first word.
+/// - `sk` is a TCP sock to which the object owns a reference.
+/// - `state` and `attached` are only touched with the sock locked, or by whoever has the only
+///   reference. `attached` says whether the sock's callbacks and `sk_user_data` are ours.
+#[repr(C)]
+pub(crate) struct Sock<T: Events> {
+    kind: Kind,
+    sk: NonNull<bindings::sock>,
+    socket: UnsafeCell<bindings::socket>,
+    pub(super) run_link: llist::Link,
+    pub(super) member_link: list::Link,
+    rcu: UnsafeCell<bindings::kvfree_rcu_head>,
+    refs: Refcount,
+    attached: UnsafeCell<bool>,
+    state: UnsafeCell<T::State>,
+    data: T,
+}
+
+// SAFETY: `T` is `Send + Sync` and `T::State` is `Send` by their trait bounds; the latter and the
+// other cells are behind the socket's lock. All else is atomic, or belongs to the list that holds
+// the object.
+unsafe impl<T: Events> Send for Sock<T> {}
+
+// SAFETY: As above.
+unsafe impl<T: Events> Sync for Sock<T> {}
+
+// SAFETY: `refs` counts, and the object lives until it is zero.
+unsafe impl<T: Events> AlwaysRefCounted for Sock<T> {
+    fn inc_ref(&self) {
+        self.refs.inc();
+    }
+
+    unsafe fn dec_ref(this: NonNull<Self>) {
+        // SAFETY: The caller owns a reference, so that the object is alive.
+        if !unsafe { this.as_ref() }.refs.dec_and_test() {
+            return;
+        }
+        let this = this.as_ptr();
+        // SAFETY: That was the last reference: nobody else reads or writes the fields any more.
+        // An RCU reader may still look at `socket.wq` and `kind`, which stay as they are.
+        unsafe { core::ptr::drop_in_place(addr_of_mut!((*this).data)) };
+        // SAFETY: As above.
+        unsafe { core::ptr::drop_in_place((*this).state.get()) };
+        // SAFETY: By the type invariant the object owned a reference to the sock.
+        unsafe { bindings::sock_put((*this).sk.as_ptr()) };
+        // SAFETY: The memory came from `kmalloc()`, and `rcu` is part of it.
+        unsafe { bindings::kvfree_call_rcu((*this).rcu.get(), this.cast()) };
+    }
+}
+
+impl<T: Events> Sock<T> {
+    /// Makes the object for `sk`, not yet attached. Does not sleep if `flags` don't.
+    ///
+    /// # Safety
+    ///
+    /// `sk` is a TCP sock that is alive.
+    pub(super) unsafe fn new(
+        sk: NonNull<bindings::sock>,
+        data: T,
+        flags: Flags,
+    ) -> Result<ARef<Self>> {
+        let boxed = KBox::new(
+            // INVARIANT: The reference to the sock is added below; nobody else knows the object.
+            Self {
+                kind: Kind::Connection,
+                sk,
+                socket: UnsafeCell::new(bindings::socket::default()),
+                run_link: llist::Link::new(),
+                member_link: list::Link::new(),
+                rcu: UnsafeCell::new(bindings::kvfree_rcu_head::default()),
+                refs: Refcount::new(1),
+                attached: UnsafeCell::new(false),
+                state: UnsafeCell::new(T::State::default()),
+                data,
+            },
+            flags,
+        )?;
+        // SAFETY: The caller says that `sk` is alive.
+        unsafe { bindings::sock_hold(sk.as_ptr()) };
+        let this = NonNull::from(KBox::leak(boxed));
+        // SAFETY: The head has its final address, and nobody else has it.
+        unsafe { bindings::init_waitqueue_head(addr_of_mut!((*(*this.as_ptr()).socket.get()).wq.wait)) };
+        // SAFETY: The count is one, and that reference is the caller's from here on.
+        Ok(unsafe { ARef::from_raw(this) })
+    }
+
+    /// Makes `child` a connection of ours. Its reference to the sock stays with the connection
+    /// until [`Self::close`].
+    ///
+    /// # Safety
+    ///
+    /// `self` came from [`Self::new`] for the sock of `child`, and was not attached before. That
+    /// sock is locked, and has the callbacks of [`callbacks`] for `T`.
+    pub(super) unsafe fn attach(&self, child: Child) {
+        let sk = child.into_raw().as_ptr();
+        let socket = self.socket.get();
+        // SAFETY: Nobody else knows the socket yet.
+        unsafe {
+            (*socket).state = bindings::socket_state_SS_CONNECTED;
+            (*socket).type_ = bindings::sock_type_SOCK_STREAM as i16;
+            (*socket).sk = sk;
+        }
+        // Sending must neither sleep nor use the page fragments of whatever task is current.
+        //
+        // SAFETY: The sock is locked by the caller.
+        unsafe {
+            (*sk).sk_allocation = bindings::GFP_ATOMIC;
+            (*sk).sk_use_task_frag = false;
+        }
+        // `sk_user_data` owns a reference.
+        self.inc_ref();
+        // SAFETY: The sock is locked by the caller, for which this is the lock behind.
+        unsafe { bindings::sk_callback_lock(sk) };
+        // SAFETY: The lock is held. The socket lives until a grace period after `sock_orphan()`.
+        unsafe { bindings::sk_set_bare_socket(sk, socket) };
+        let this: *const Self = self;
+        // SAFETY: The lock is held. The object is aligned to 8 octets, and lives until `close()`.
+        unsafe { bindings::rcu_assign_sk_user_data(sk, this.cast_mut().cast()) };
+        // SAFETY: It was taken above.
+        unsafe { bindings::sk_callback_unlock(sk) };
+        // SAFETY: The sock is locked by the caller.
+        unsafe { *self.attached.get() = true };
+    }
+
+    /// What the owner keeps with the connection and reads without the socket's lock.
+    pub(crate) fn data(&self) -> &T {
+        &self.data
+    }
+
+    /// Takes note that the owner knows of the room in the send buffer. Only in `sk_write_space`.
+    pub(super) fn clear_nospace(&self) {
+        // SAFETY: The socket is part of the object; the bit is atomic.
+        unsafe { bindings::sock_clear_nospace(self.socket.get()) };
+    }
+
+    /// Takes the socket's lock. Returns `None` if the connection is no longer attached.
+    pub(crate) fn lock<'a>(&'a self, _: &'a MaySleep) -> Option<Locked<'a, T>> {
+        // SAFETY: By the type invariant the sock is alive; the token says that we may sleep.
+        unsafe { bindings::lock_sock(self.sk.as_ptr()) };
+        // SAFETY: The sock is locked.
+        let attached = unsafe { *self.attached.get() };
+        // INVARIANT: The lock is held.
+        let locked = Locked {
+            sock: self,
+            // SAFETY: The sock is locked for as long as the guard lives.
+            stream: unsafe { Stream::from_raw(self.sk) },
+        };
+        attached.then_some(locked)
+    }
+
+    /// Closes the connection as `close(2)` does: what was sent still goes out, unread octets make
+    /// a RST. The state is put back to its default. Does nothing if the connection isn't attached.
+    pub(crate) fn close(&self, may_sleep: &MaySleep) {
+        let Some(mut locked) = self.lock(may_sleep) else {
+            return;
+        };
+        let state = core::mem::take(locked.state());
+        // SAFETY: The sock is locked, and ours until now.
+        unsafe { callbacks::restore(self.sk.as_ptr()) };
+        // SAFETY: The sock is locked.
+        unsafe { *self.attached.get() = false };
+        drop(locked);
+        drop(state);
+        // SAFETY: The sock is alive, and no lock is held. This drops the reference that came from
+        // the accept queue. The address of `close` is the same for the life of a sock.
+        unsafe { bindings::sk_prot_close(self.sk.as_ptr()) };
+        // SAFETY: `restore()` has removed `sk_user_data`, so that its reference is ours to drop.
+        unsafe { Self::dec_ref(NonNull::from(self)) };
+    }
+}
+
+/// A connection whose sock is locked.
+///
+/// # Invariants
+///
+/// The sock is owned through `lock_sock()`.
+pub(crate) struct Locked<'a, T: Events> {
+    sock: &'a Sock<T>,
+    stream: Stream<'a>,
+}
+
+impl<'a, T: Events> Locked<'a, T> {
+    /// The state that the lock guards.
+    pub(crate) fn state(&mut self) -> &mut T::State {
+        // SAFETY: The lock is held, and `self` is borrowed exclusively.
+        unsafe { &mut *self.sock.state.get() }
+    }
+
+    /// The state and the stream, to use both at once.
+    pub(crate) fn parts(&mut self) -> (&mut T::State, &mut Stream<'a>) {
+        // SAFETY: As in [`Self::state`].
+        let state = unsafe { &mut *self.sock.state.get() };
+        (state, &mut self.stream)
+    }
+}
+
+impl<T: Events> Drop for Locked<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant we own the lock.
+        unsafe { bindings::release_sock(self.sock.sk.as_ptr()) };
+    }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A TCP socket of the kernel's own.
+//!
+//! C headers: [`include/linux/net.h`](srctree/include/linux/net.h),
+//! [`include/net/sock.h`](srctree/include/net/sock.h)
+
+use super::address::Address;
+use super::bindings;
+use super::context::MaySleep;
+use core::mem::size_of;
+use core::ptr::{
+    addr_of_mut,
+    NonNull, //
+};
+use kernel::error::to_result;
+use kernel::prelude::*;
+
+/// A TCP socket in the initial network namespace, of address family `AF_INET6`, or `AF_INET` where
+/// the machine has no IPv6. Released by `Drop`, which may sleep.
+///
+/// # Invariants
+///
+/// The pointer is to a socket that the object owns, which has a TCP sock.
+pub(crate) struct Socket(NonNull<bindings::socket>);
+
+// SAFETY: A socket may be used from any thread; its sock has locks of its own.
+unsafe impl Send for Socket {}
+
+// SAFETY: As above.
+unsafe impl Sync for Socket {}
+
+impl Socket {
+    /// Makes a socket. Its children will send without Nagle's delay, and see urgent octets in
+    /// their place in the stream.
+    pub(crate) fn new(_: &MaySleep) -> Result<Self> {
+        let socket = match Self::create(bindings::AF_INET6) {
+            Err(error) if error == EAFNOSUPPORT => Self::create(bindings::AF_INET)?,
+            other => other?,
+        };
+        let sk = socket.sk().as_ptr();
+        // A kernel socket that doesn't hold its network namespace has its timers stopped by
+        // `tcp_close()`, its children too: data and FIN would never be sent again.
+        //
+        // SAFETY: The sock is alive, and was just made.
+        unsafe { bindings::sk_net_refcnt_upgrade(sk) };
+        // SAFETY: As above.
+        unsafe { bindings::sock_set_reuseaddr(sk) };
+        // SAFETY: As above.
+        unsafe { bindings::tcp_sock_set_nodelay(sk) };
+        // SAFETY: As above.
+        unsafe { bindings::sock_set_urginline(sk) };
+        if socket.is_ipv6() {
+            // net.ipv6.bindv6only may say otherwise.
+            socket.set_option(bindings::IPPROTO_IPV6 as c_int, bindings::IPV6_V6ONLY as c_int, 0)?;
+        }
+        Ok(socket)
+    }
+
+    /// Makes a socket of `family`.
+    fn create(family: u32) -> Result<Self> {
+        let mut socket = core::ptr::null_mut();
+        // SAFETY: `init_net` lives for ever, and `socket` is a valid place for the result.
+        to_result(unsafe {
+            bindings::sock_create_kern(
+                addr_of_mut!(bindings::init_net),
+                family as c_int,
+                bindings::sock_type_SOCK_STREAM as c_int,
+                bindings::IPPROTO_TCP as c_int,
+                &mut socket,
+            )
+        })?;
+        // INVARIANT: A socket was made, and is ours.
+        NonNull::new(socket).map(Self).ok_or(ENOMEM)
+    }
+
+    /// Its sock.
+    pub(super) fn sk(&self) -> NonNull<bindings::sock> {
+        // SAFETY: By the type invariant the socket has a sock, and is alive.
+        unsafe { NonNull::new_unchecked((*self.0.as_ptr()).sk) }
+    }
+
+    /// Whether the address family is `AF_INET6`.
+    fn is_ipv6(&self) -> bool {
+        // SAFETY: The sock is alive; a listener's family doesn't change.
+        unsafe { u32::from((*self.sk().as_ptr()).__sk_common.skc_family) == bindings::AF_INET6 }
+    }
+
+    /// Sets a socket option that is an integer.
+    fn set_option(&self, level: c_int, name: c_int, value: c_int) -> Result {
+        // SAFETY: By the type invariant.
+        to_result(unsafe { bindings::sock_set_int_option(self.0.as_ptr(), level, name, value) })
+    }
+
+    /// Binds to a local address and port. `EADDRINUSE`: another socket listens there;
+    /// `EADDRNOTAVAIL`: no interface has the address.
+    pub(crate) fn bind(&self, address: &Address, port: u16) -> Result {
+        if self.is_ipv6() {
+            let mut to = bindings::sockaddr_in6 {
+                sin6_family: bindings::AF_INET6 as _,
+                sin6_port: port.to_be(),
+                ..Default::default()
+            };
+            to.sin6_addr.in6_u.u6_addr8 = *address.octets();
+            // SAFETY: The socket is alive, and `to` is an address of the given length.
+            return to_result(unsafe {
+                bindings::kernel_bind(
+                    self.0.as_ptr(),
+                    addr_of_mut!(to).cast(),
+                    size_of::<bindings::sockaddr_in6>() as c_int,
+                )
+            });
+        }
+        let mut to = bindings::sockaddr_in {
+            sin_family: bindings::AF_INET as _,
+            sin_port: port.to_be(),
+            ..Default::default()
+        };
+        to.sin_addr.s_addr = u32::from_ne_bytes(address.ipv4().ok_or(EAFNOSUPPORT)?);
+        // SAFETY: The socket is alive, and `to` is an address of the given length.
+        to_result(unsafe {
+            bindings::kernel_bind(
+                self.0.as_ptr(),
+                addr_of_mut!(to).cast(),
+                size_of::<bindings::sockaddr_in>() as c_int,
+            )
+        })
+    }
+
+    /// Listens, with room for `backlog` connections (less, if net.core.somaxconn is less), and
+    /// without TCP Fast Open, whose connections are handed out before they are established.
+    pub(crate) fn listen(&self, backlog: u32) -> Result {
+        let backlog = c_int::try_from(backlog).map_err(|_| EINVAL)?;
+        // SAFETY: By the type invariant.
+        let somaxconn = unsafe { bindings::sock_somaxconn(self.sk().as_ptr()) };
+        // SAFETY: By the type invariant.
+        to_result(unsafe { bindings::kernel_listen(self.0.as_ptr(), backlog.min(somaxconn)) })?;
+        // net.ipv4.tcp_fastopen may switch it on for every listener.
+        //
+        // SAFETY: The sock listens.
+        unsafe { bindings::reset_fastopen_queue(self.sk().as_ptr()) };
+        Ok(())
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the socket is ours.
+        unsafe { bindings::sock_release(self.0.as_ptr()) };
+    }
+}

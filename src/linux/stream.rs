@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The two streams of octets of a locked TCP sock.
+//!
+//! Octets are read where the network left them, and stay unread until they are consumed. What is
+//! sent are page fragments, which the stack takes by reference.
+//!
+//! C header: [`include/net/tcp.h`](srctree/include/net/tcp.h)
+
+use super::bindings;
+use super::fragment::Fragments;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use kernel::error::to_result;
+use kernel::prelude::*;
+
+/// The streams of a TCP sock.
+///
+/// # Invariants
+///
+/// The sock is alive, and locked by the holder of the value, for `'a`.
+pub(crate) struct Stream<'a> {
+    sk: NonNull<bindings::sock>,
+    _locked: PhantomData<&'a mut bindings::sock>,
+}
+
+impl Stream<'_> {
+    /// # Safety
+    ///
+    /// `sk` is a TCP sock that is alive and locked for as long as the value lives, and is used
+    /// through nothing else in that time.
+    pub(super) unsafe fn from_raw(sk: NonNull<bindings::sock>) -> Self {
+        // INVARIANT: The caller's promise.
+        Self {
+            sk,
+            _locked: PhantomData,
+        }
+    }
+
+    /// Octets that have come and were not consumed.
+    pub(crate) fn unread(&self) -> usize {
+        // SAFETY: By the type invariant.
+        let octets = unsafe { bindings::tcp_inq(self.sk.as_ptr()) };
+        usize::try_from(octets).unwrap_or(0)
+    }
+
+    /// Whether the peer has sent its FIN: nothing will come behind what is unread.
+    pub(crate) fn is_read_closed(&self) -> bool {
+        // SAFETY: By the type invariant.
+        let shutdown = unsafe { (*self.sk.as_ptr()).sk_shutdown };
+        u32::from(shutdown) & bindings::RCV_SHUTDOWN != 0
+    }
+
+    /// Whether the connection is gone: reset, aborted or timed out.
+    pub(crate) fn is_closed(&self) -> bool {
+        // SAFETY: By the type invariant.
+        let state = unsafe { bindings::inet_sk_state_load(self.sk.as_ptr()) };
+        u32::try_from(state) == Ok(bindings::TCP_CLOSE)
+    }
+
+    /// Whether everything sent was acknowledged by the peer.
+    pub(crate) fn is_all_acknowledged(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.sk.as_ptr()).sk_wmem_queued == 0 }
+    }
+
+    /// The sequence number of the next octet to consume.
+    fn copied_seq(&self) -> u32 {
+        let tp: *const bindings::tcp_sock = self.sk.as_ptr().cast();
+        // SAFETY: By the type invariant; a TCP sock is a `tcp_sock`.
+        unsafe { (*tp).copied_seq }
+    }
+
+    /// The unread octets, without consuming them. As a rule they lie in one piece, and are
+    /// returned where they lie; else as many as fit are put together in `scratch`.
+    pub(crate) fn peek<'b>(&'b mut self, scratch: &'b mut [u8]) -> &'b [u8] {
+        let unread = self.unread();
+        let seq = self.copied_seq();
+        let mut offset = 0;
+        // SAFETY: By the type invariant.
+        let skb = unsafe { bindings::tcp_recv_skb(self.sk.as_ptr(), seq, &mut offset) };
+        let Some(skb) = NonNull::new(skb) else {
+            return &[];
+        };
+        // SAFETY: The skb is on the receive queue, which doesn't change while `self` is borrowed.
+        let piece: &'b [u8] = unsafe { contiguous(skb, offset) };
+        if piece.len() >= unread {
+            return piece.get(..unread).unwrap_or(piece);
+        }
+        // SAFETY: As above.
+        let copied = unsafe { self.gather(skb, seq, unread, scratch) };
+        scratch.get(..copied).unwrap_or(&[])
+    }
+
+    /// Copies up to `unread` octets, from sequence number `seq` on, which is in `skb`, into
+    /// `scratch`. Returns how many.
+    ///
+    /// # Safety
+    ///
+    /// `skb` is on the receive queue of the sock, and holds `seq`.
+    unsafe fn gather(
+        &self,
+        skb: NonNull<bindings::sk_buff>,
+        mut seq: u32,
+        unread: usize,
+        scratch: &mut [u8],
+    ) -> usize {
+        let wanted = unread.min(scratch.len());
+        let mut copied: usize = 0;
+        let mut next = Some(skb);
+        while let Some(skb) = next {
+            let left = wanted.saturating_sub(copied);
+            if left == 0 {
+                break;
+            }
+            let raw = skb.as_ptr();
+            // SAFETY: The skb is on the receive queue.
+            let (first, len) = unsafe { (bindings::tcp_skb_seq(raw), (*raw).len) };
+            // An skb may begin with octets that were consumed already.
+            let offset = seq.wrapping_sub(first);
+            let octets = len.saturating_sub(offset).min(u32::try_from(left).unwrap_or(u32::MAX));
+            let Some(to) = scratch.get_mut(copied..) else {
+                break;
+            };
+            if octets > 0 {
+                // SAFETY: `octets` fit into `to`, and are within the skb.
+                let result = to_result(unsafe {
+                    bindings::skb_copy_bits(
+                        raw,
+                        offset as c_int,
+                        to.as_mut_ptr().cast(),
+                        octets as c_int,
+                    )
+                });
+                if result.is_err() {
+                    break;
+                }
+                copied = copied.saturating_add(octets as usize);
+                seq = seq.wrapping_add(octets);
+            }
+            // SAFETY: The skb is on this queue.
+            next = NonNull::new(unsafe {
+                bindings::skb_peek_next(raw, &(*self.sk.as_ptr()).sk_receive_queue)
+            });
+        }
+        copied
+    }
+
+    /// Consumes `octets` unread octets: the peer may send as many more.
+    pub(crate) fn consume(&mut self, octets: usize) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::tcp_read_done(self.sk.as_ptr(), octets) };
+    }
+
+    /// Sends `fragments` from octet `offset` on, without waiting. Returns how many octets the
+    /// stack has taken: fewer than there are, or none, if the send buffer is full; then the
+    /// owner gets [`WriteSpace`](super::callbacks::Event::WriteSpace) when there is room. `more`
+    /// says that more follows at once.
+    ///
+    /// The stack holds references to the pages until the peer has acknowledged them. `EPIPE` or
+    /// `ECONNRESET`: the connection can't be sent to any more.
+    pub(crate) fn send(&mut self, fragments: &Fragments, offset: usize, more: bool) -> Result<usize> {
+        let Some(left) = fragments.len().checked_sub(offset).filter(|left| *left > 0) else {
+            return Ok(0);
+        };
+        let mut message = bindings::msghdr::default();
+        // Without MSG_NOSIGNAL an error would send SIGPIPE to whatever task is current.
+        message.msg_flags =
+            bindings::MSG_DONTWAIT | bindings::MSG_NOSIGNAL | bindings::MSG_SPLICE_PAGES;
+        if more {
+            message.msg_flags |= bindings::MSG_MORE;
+        }
+        // SAFETY: The array has that many elements, and lives until the end of the call.
+        unsafe {
+            bindings::iov_iter_bvec(
+                &mut message.msg_iter,
+                bindings::ITER_SOURCE,
+                fragments.as_ptr(),
+                fragments.count() as _,
+                fragments.len(),
+            )
+        };
+        // SAFETY: The iterator is longer than `offset`.
+        unsafe { bindings::iov_iter_advance(&mut message.msg_iter, offset) };
+        // SAFETY: The sock is locked by the type invariant; it neither sleeps nor keeps `message`.
+        let sent = unsafe { bindings::tcp_sendmsg_locked(self.sk.as_ptr(), &mut message, left) };
+        if sent == EAGAIN.to_errno() {
+            return Ok(0);
+        }
+        to_result(sent.min(0))?;
+        Ok(usize::try_from(sent).unwrap_or(0))
+    }
+
+    /// Sends a FIN behind what was sent; with `more` before, in the same segment as the last
+    /// octets. Octets of the peer can still be read.
+    pub(crate) fn shut_down_send(&mut self) {
+        let sk = self.sk.as_ptr();
+        // SAFETY: By the type invariant.
+        unsafe { (*sk).sk_shutdown |= bindings::SEND_SHUTDOWN as u8 };
+        // SAFETY: The sock is locked; this doesn't sleep.
+        unsafe { bindings::sk_prot_shutdown(sk, bindings::SEND_SHUTDOWN as c_int) };
+    }
+}
+
+/// The octets of `skb` from `offset` on that lie in one piece.
+///
+/// # Safety
+///
+/// `skb` is alive, and is not changed for `'a`.
+unsafe fn contiguous<'a>(skb: NonNull<bindings::sk_buff>, offset: u32) -> &'a [u8] {
+    let skb = skb.as_ptr();
+    // SAFETY: The skb is alive.
+    let head = unsafe { bindings::skb_headlen(skb) };
+    let (start, octets) = match head.checked_sub(offset) {
+        Some(octets) if octets > 0 => {
+            // SAFETY: The linear part has `head` octets.
+            (unsafe { (*skb).data.add(offset as usize) }, octets)
+        }
+        _ => {
+            let offset = offset.wrapping_sub(head);
+            // SAFETY: The skb is alive.
+            if unsafe { bindings::skb_nr_frags(skb) == 0 || !bindings::skb_frags_readable(skb) } {
+                return &[];
+            }
+            // SAFETY: There is a first fragment.
+            let Some(octets) = unsafe { bindings::skb_frag_size(skb) }.checked_sub(offset) else {
+                return &[];
+            };
+            // SAFETY: Pages of the network are in the direct map on 64-bit machines, and the
+            // fragment is longer than `offset`.
+            let start = unsafe { bindings::skb_frag_address(skb).cast::<u8>().add(offset as usize) };
+            (start, octets)
+        }
+    };
+    // SAFETY: The octets are within the skb, which isn't changed for `'a`.
+    unsafe { core::slice::from_raw_parts(start, octets as usize) }
+}
