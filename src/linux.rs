@@ -14,18 +14,24 @@
 //! | `struct bio_vec`, `struct page_frag_cache` | `fragment.rs` |
 //! | `struct list_head`, `struct llist_head` | `list.rs`, `llist.rs` |
 //! | `struct task_struct` of a kernel thread | `kthread.rs` |
+//! | `struct cred` | `cred.rs` |
+//! | `struct path`, `struct kstat` | `path.rs` |
+//! | `struct file`, `struct folio` | `file.rs` |
 
 mod accept_queue;
 pub(crate) mod address;
 mod bindings;
 pub(crate) mod callbacks;
 pub(crate) mod context;
+pub(crate) mod cred;
+pub(crate) mod file;
 pub(crate) mod fragment;
 pub(crate) mod kthread;
 pub(crate) mod list;
 pub(crate) mod listener;
 pub(crate) mod llist;
 pub(crate) mod page_frag;
+pub(crate) mod path;
 pub(crate) mod sock;
 pub(crate) mod socket;
 pub(crate) mod stream;

@@ -11,10 +11,13 @@
 
 #include <linux/bvec.h>
 #include <linux/cred.h>
+#include <linux/fadvise.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kthread.h>
 #include <linux/llist.h>
+#include <linux/magic.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
@@ -26,9 +29,12 @@
 #include <linux/proc_fs.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/security.h>
 #include <linux/seq_file.h>
 #include <linux/skbuff.h>
 #include <linux/splice.h>
+#include <linux/stat.h>
+#include <linux/swap.h>
 #include <linux/sysctl.h>
 #include <linux/tcp.h>
 #include <linux/uio.h>
@@ -45,6 +51,11 @@ const gfp_t TUX_CONST_GFP_ATOMIC = GFP_ATOMIC;
 const gfp_t TUX_CONST_GFP_KERNEL = GFP_KERNEL;
 const gfp_t TUX_CONST___GFP_NOWARN = __GFP_NOWARN;
 const size_t TUX_CONST_PAGE_SIZE = PAGE_SIZE;
+const unsigned int TUX_CONST_LOOKUP_FOLLOW = LOOKUP_FOLLOW;
+const unsigned int TUX_CONST_LOOKUP_DIRECTORY = LOOKUP_DIRECTORY;
+const unsigned int TUX_CONST_LOOKUP_CACHED = LOOKUP_CACHED;
+const unsigned int TUX_CONST_LOOKUP_NO_MAGICLINKS = LOOKUP_NO_MAGICLINKS;
+const unsigned int TUX_CONST_LOOKUP_IN_ROOT = LOOKUP_IN_ROOT;
 #endif
 
 /* net/sock.h, net/inet_connection_sock.h, net/request_sock.h, net/tcp.h */
@@ -109,6 +120,33 @@ struct llist_node *tux_helper_llist_del_all(struct llist_head *head);
 bool tux_helper_llist_empty(const struct llist_head *head);
 
 /* linux/workqueue.h */
-struct workqueue_struct *tux_helper_alloc_workqueue_unbound(int max_active);
+struct workqueue_struct *tux_helper_alloc_workqueue_unbound(const char *name, int max_active);
+
+/* linux/cred.h */
+const struct cred *tux_helper_override_creds(const struct cred *cred);
+const struct cred *tux_helper_current_cred(void);
+void tux_helper_revert_creds(const struct cred *cred);
+void tux_helper_put_cred(const struct cred *cred);
+void tux_helper_put_group_info(struct group_info *groups);
+
+/* linux/dcache.h, linux/fs.h */
+struct inode *tux_helper_d_backing_inode(const struct dentry *dentry);
+int tux_helper_path_permission(const struct path *path, int mask);
+loff_t tux_helper_i_size_read(const struct inode *inode);
+
+/* linux/mm.h, linux/page-flags.h, linux/pagemap.h */
+struct folio *tux_helper_page_folio(struct page *page);
+struct page *tux_helper_folio_page(struct folio *folio, unsigned long n);
+loff_t tux_helper_folio_pos(const struct folio *folio);
+size_t tux_helper_folio_size(const struct folio *folio);
+bool tux_helper_folio_test_uptodate(const struct folio *folio);
+bool tux_helper_folio_contain_hwpoisoned_page(struct folio *folio);
+void tux_helper_folio_put(struct folio *folio);
+void tux_helper_get_page(struct page *page);
+bool tux_helper_sendpage_ok(struct page *page);
+
+/* linux/proc_fs.h */
+struct proc_dir_entry *tux_helper_proc_net_mkdir(struct net *net, const char *name,
+						 struct proc_dir_entry *parent);
 
 #endif

@@ -56,6 +56,9 @@ impl Fragments {
     /// Adds `len` octets at `offset` of `page`; they may reach into the pages of the same folio
     /// behind it. Returns false, and leaves the reference with the caller, when the list is full.
     ///
+    /// Octets that follow the last fragment's in memory, in the same folio, make it longer and take
+    /// no room.
+    ///
     /// # Safety
     ///
     /// On success the caller gives up one reference to the folio of `page`, and the octets lie in
@@ -69,6 +72,15 @@ impl Fragments {
         let Some(total) = self.len.checked_add(len as usize) else {
             return false;
         };
+        // SAFETY: The page is valid by the safety requirements.
+        if unsafe { self.extend_last(page, offset, len) } {
+            // INVARIANT: The last element reaches further, and owns a reference to the folio
+            // already.
+            self.len = total;
+            // SAFETY: The caller has given up this reference.
+            unsafe { bindings::put_page(page.as_ptr()) };
+            return true;
+        }
         let bvec = bindings::bio_vec {
             bv_page: page.as_ptr(),
             bv_len: len,
@@ -79,6 +91,45 @@ impl Fragments {
         }
         // INVARIANT: The new element has taken over the caller's reference.
         self.len = total;
+        true
+    }
+
+    /// Makes the last fragment longer by `len` octets at `offset` of `page`, if that is where it
+    /// ends. The caller sees to `self.len`.
+    ///
+    /// # Safety
+    ///
+    /// `page` is valid.
+    unsafe fn extend_last(&mut self, page: NonNull<bindings::page>, offset: u32, len: u32) -> bool {
+        let Some(last) = self.bvecs.last_mut() else {
+            return false;
+        };
+        let Some((end, longer)) = last
+            .bv_offset
+            .checked_add(last.bv_len)
+            .zip(last.bv_len.checked_add(len))
+        else {
+            return false;
+        };
+        // The pages of a folio stand side by side in the memory map.
+        let end_page = last
+            .bv_page
+            .wrapping_add((end >> bindings::PAGE_SHIFT) as usize);
+        if end_page != page.as_ptr() || end % (1 << bindings::PAGE_SHIFT) != offset {
+            return false;
+        }
+        // SAFETY: By the type invariant the last element keeps its page, and the caller vouches
+        // for the other.
+        let (ours, theirs) = unsafe {
+            (
+                bindings::page_folio(last.bv_page),
+                bindings::page_folio(page.as_ptr()),
+            )
+        };
+        if ours != theirs {
+            return false;
+        }
+        last.bv_len = longer;
         true
     }
 

@@ -270,7 +270,106 @@ bool tux_helper_llist_empty(const struct llist_head *head)
 
 /* linux/workqueue.h */
 
-struct workqueue_struct *tux_helper_alloc_workqueue_unbound(int max_active)
+struct workqueue_struct *tux_helper_alloc_workqueue_unbound(const char *name, int max_active)
 {
-	return alloc_workqueue("rust_tux_io", WQ_UNBOUND | WQ_MEM_RECLAIM, max_active);
+	return alloc_workqueue("%s", WQ_UNBOUND, max_active, name);
+}
+
+/* linux/cred.h */
+
+const struct cred *tux_helper_override_creds(const struct cred *cred)
+{
+	return override_creds(cred);
+}
+
+const struct cred *tux_helper_current_cred(void)
+{
+	return current_cred();
+}
+
+void tux_helper_revert_creds(const struct cred *cred)
+{
+	revert_creds(cred);
+}
+
+void tux_helper_put_cred(const struct cred *cred)
+{
+	put_cred(cred);
+}
+
+void tux_helper_put_group_info(struct group_info *groups)
+{
+	put_group_info(groups);
+}
+
+/* linux/dcache.h, linux/fs.h */
+
+struct inode *tux_helper_d_backing_inode(const struct dentry *dentry)
+{
+	return d_backing_inode(dentry);
+}
+
+int tux_helper_path_permission(const struct path *path, int mask)
+{
+	return path_permission(path, mask);
+}
+
+loff_t tux_helper_i_size_read(const struct inode *inode)
+{
+	return i_size_read(inode);
+}
+
+/* linux/mm.h, linux/page-flags.h, linux/pagemap.h */
+
+struct folio *tux_helper_page_folio(struct page *page)
+{
+	return page_folio(page);
+}
+
+struct page *tux_helper_folio_page(struct folio *folio, unsigned long n)
+{
+	return folio_page(folio, n);
+}
+
+loff_t tux_helper_folio_pos(const struct folio *folio)
+{
+	return folio_pos(folio);
+}
+
+size_t tux_helper_folio_size(const struct folio *folio)
+{
+	return folio_size(folio);
+}
+
+bool tux_helper_folio_test_uptodate(const struct folio *folio)
+{
+	return folio_test_uptodate(folio);
+}
+
+bool tux_helper_folio_contain_hwpoisoned_page(struct folio *folio)
+{
+	return folio_contain_hwpoisoned_page(folio);
+}
+
+void tux_helper_folio_put(struct folio *folio)
+{
+	folio_put(folio);
+}
+
+void tux_helper_get_page(struct page *page)
+{
+	get_page(page);
+}
+
+bool tux_helper_sendpage_ok(struct page *page)
+{
+	return sendpage_ok(page);
+}
+
+/* linux/proc_fs.h */
+
+struct proc_dir_entry *tux_helper_proc_net_mkdir(struct net *net, const char *name,
+						 struct proc_dir_entry *parent)
+{
+	return proc_net_mkdir(net, name, parent);
 }

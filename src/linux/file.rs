@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! An open regular file, and two ways to its pages: those that are in the page cache now, and those
+//! that the file system has to bring.
+//!
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
+//! [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h),
+//! [`include/linux/splice.h`](srctree/include/linux/splice.h)
+
+use super::bindings;
+use super::context::MaySleep;
+use super::fragment::Fragments;
+use core::ptr::{
+    addr_of,
+    NonNull, //
+};
+use kernel::error::{
+    from_err_ptr,
+    to_result, //
+};
+use kernel::ffi::{
+    c_int,
+    c_ulong, //
+};
+use kernel::prelude::*;
+
+/// A regular file, open for reading.
+///
+/// Dropping it may be done in any context: the kernel closes the file later, in a context of its
+/// own. The file system counts as in use until then.
+///
+/// # Invariants
+///
+/// `file` owns one reference to a regular file that is open for reading.
+pub(crate) struct File {
+    file: NonNull<bindings::file>,
+}
+
+// SAFETY: `struct file` is counted, any thread may use and drop a reference.
+unsafe impl Send for File {}
+// SAFETY: The methods read at offsets of their own and leave the file position alone; the fields
+// that they look at are set when the file is opened.
+unsafe impl Sync for File {}
+
+impl File {
+    /// Takes over a reference to an open file.
+    ///
+    /// # Safety
+    ///
+    /// `file` is a regular file open for reading, and the caller gives up one reference to it.
+    pub(super) unsafe fn from_raw(file: NonNull<bindings::file>) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self { file }
+    }
+
+    /// Asks the security modules once more, now that the file is open, as `open()` does.
+    pub(super) fn check_opened(&self, mask: u32) -> Result {
+        // SAFETY: By the type invariant the file is valid.
+        to_result(unsafe { bindings::security_file_post_open(self.file.as_ptr(), mask as c_int) })
+    }
+
+    /// Adds what is in the page cache now: up to `len` octets from `offset` on. Returns how many.
+    ///
+    /// Ends early at the first page that is not there or not up to date, at the end of the file,
+    /// and when `out` is full. Never waits, starts no reading, and leaves the access time alone;
+    /// the folios are marked as used, which is for process context (bottom halves may be off).
+    ///
+    /// Right only for files of which [`Path::is_local`](super::path::Path::is_local) is true:
+    /// others have their pages elsewhere (overlayfs, DAX), or pages that must be validated before
+    /// use (NFS, FUSE). There, and behind a short answer, [`File::read`] is the way.
+    pub(crate) fn resident(&self, offset: u64, len: usize, out: &mut Fragments) -> usize {
+        // SAFETY: By the type invariant the file is valid; its mapping is set when it is opened.
+        let mapping = unsafe { addr_of!((*self.file.as_ptr()).f_mapping).read() };
+        let mut added: usize = 0;
+        while let Some(rest) = len.checked_sub(added).filter(|rest| *rest != 0) {
+            let position = u64::try_from(added)
+                .ok()
+                .and_then(|added| offset.checked_add(added));
+            let Some(position) = position else { break };
+            // SAFETY: The mapping lives as long as the file.
+            match unsafe { add_resident_folio(mapping, position, rest, out) } {
+                Some(count) => added = added.saturating_add(count),
+                None => break,
+            }
+        }
+        added
+    }
+
+    /// Asks for up to `len` octets from `offset` on to be read ahead, in as few requests as the
+    /// file system can make of it. Failure costs speed only, and is not told.
+    pub(crate) fn will_need(&self, offset: u64, len: usize, _context: &MaySleep) {
+        let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) else {
+            return;
+        };
+        let advice = bindings::POSIX_FADV_WILLNEED as c_int;
+        // The result is left out on purpose: this is advice.
+        // SAFETY: By the type invariant the file is valid; this may sleep.
+        unsafe { bindings::vfs_fadvise(self.file.as_ptr(), offset, len, advice) };
+    }
+
+    /// Adds up to `len` octets from `offset` on, as the file system reads them. Returns how many;
+    /// 0 is the end of the file (or a full `out`).
+    ///
+    /// Waits for the disk, or for another machine. Fewer octets than `len` were added if the file
+    /// ends there, `out` is full, or an error came after the first octet: read again to know. What
+    /// `out` holds when this fails stays as it was.
+    ///
+    /// The way is that of `nfsd_splice_read()`: the pages go through a pipe which the task keeps.
+    /// It works on each file system that `sendfile()` works on, with its own locking, validation
+    /// and read-ahead, and updates the access time as the mount says.
+    pub(crate) fn read(
+        &self,
+        offset: u64,
+        len: usize,
+        out: &mut Fragments,
+        _context: &MaySleep,
+    ) -> Result<usize> {
+        let offset = i64::try_from(offset)?;
+        let room = usize::try_from(i64::MAX.saturating_sub(offset))?;
+        let len = len.min(room);
+        let file = self.file.as_ptr();
+        // SAFETY: By the type invariant the file is valid; this may sleep.
+        to_result(unsafe {
+            bindings::rw_verify_area(bindings::READ as c_int, file, &offset, len)
+        })?;
+
+        let mut request = bindings::splice_desc {
+            total_len: len,
+            pos: offset,
+            ..Default::default()
+        };
+        request.u.data = core::ptr::from_mut(out).cast();
+        // SAFETY: By the type invariant the file is valid; this may sleep. The cookie of `request`
+        // is an exclusive reference to the fragments, as `splice_buffer()` needs it, and both
+        // outlive the call.
+        let count =
+            unsafe { bindings::splice_direct_to_actor(file, &mut request, Some(splice_pipe)) };
+        if count < 0 {
+            to_result(c_int::try_from(count)?)?;
+        }
+        Ok(usize::try_from(count)?)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the reference is ours.
+        unsafe { bindings::fput(self.file.as_ptr()) };
+    }
+}
+
+/// Adds at most `len` octets at `offset` out of one folio. `None` if there are none to be had, or
+/// no room for them.
+///
+/// # Safety
+///
+/// `mapping` is valid, and of a file system whose page cache can be read without asking it.
+unsafe fn add_resident_folio(
+    mapping: *mut bindings::address_space,
+    offset: u64,
+    len: usize,
+    out: &mut Fragments,
+) -> Option<usize> {
+    let index = c_ulong::try_from(offset >> bindings::PAGE_SHIFT).ok()?;
+    // SAFETY: The mapping is valid. Without flags this neither waits nor allocates; what it finds
+    // is a folio, with a reference for us, or an error: shadow and swap entries are no folios.
+    let folio = from_err_ptr(unsafe {
+        bindings::__filemap_get_folio_mpol(mapping, index, 0, 0, core::ptr::null_mut())
+    });
+    let folio = folio.ok()?;
+
+    // SAFETY: We hold a reference, so that the folio is neither freed nor split.
+    let usable = unsafe {
+        bindings::folio_test_uptodate(folio) && !bindings::folio_contain_hwpoisoned_page(folio)
+    };
+    // SAFETY: As above.
+    let (start, folio_size) = unsafe { (bindings::folio_pos(folio), bindings::folio_size(folio)) };
+    // SAFETY: The mapping keeps its inode. The size is looked at after the folio was seen up to
+    // date, as filemap_read() has it: so the tail of the last page is never given out.
+    let file_size = unsafe { bindings::i_size_read((*mapping).host) };
+
+    let within = u64::try_from(start)
+        .ok()
+        .and_then(|start| offset.checked_sub(start))
+        .and_then(|within| usize::try_from(within).ok());
+    let left_in_file = u64::try_from(file_size)
+        .ok()
+        .and_then(|size| size.checked_sub(offset))
+        .and_then(|left| usize::try_from(left).ok());
+    let span = within.zip(left_in_file).and_then(|(within, left)| {
+        let left_in_folio = folio_size.checked_sub(within)?;
+        let count = len.min(left).min(left_in_folio);
+        let count = u32::try_from(count).ok().filter(|count| *count != 0)?;
+        Some((within, count))
+    });
+
+    if let Some((within, count)) = span.filter(|_| usable) {
+        // SAFETY: We hold a reference to the folio; process context, as `File::resident` demands.
+        unsafe { bindings::folio_mark_accessed(folio) };
+        // SAFETY: `within` is less than the folio's size.
+        let page = unsafe { bindings::folio_page(folio, within >> bindings::PAGE_SHIFT) };
+        let in_page = u32::try_from(within % bindings::PAGE_SIZE).ok();
+        if let Some((page, in_page)) = NonNull::new(page).zip(in_page) {
+            // SAFETY: The octets lie in the folio, and pages of the page cache can be sent. The
+            // reference is given up if it is taken over.
+            if unsafe { out.push_page(page, in_page, count) } {
+                return usize::try_from(count).ok();
+            }
+        }
+    }
+    // SAFETY: The reference is ours and was not given away.
+    unsafe { bindings::folio_put(folio) };
+    None
+}
+
+/// Takes what has been read out of the pipe.
+///
+/// # Safety
+///
+/// Called by `splice_direct_to_actor()` for [`File::read`].
+unsafe extern "C" fn splice_pipe(
+    pipe: *mut bindings::pipe_inode_info,
+    request: *mut bindings::splice_desc,
+) -> c_int {
+    // SAFETY: Pipe and request are handed through.
+    let count = unsafe { bindings::__splice_from_pipe(pipe, request, Some(splice_buffer)) };
+    // A pipe holds less than `c_int` can tell.
+    c_int::try_from(count).unwrap_or(c_int::MIN)
+}
+
+/// Takes one buffer out of the pipe; 0 if there is no room.
+///
+/// # Safety
+///
+/// Called by `__splice_from_pipe()` for [`splice_pipe`]: `buffer` is valid and confirmed, and the
+/// cookie of `request` is an exclusive reference to [`Fragments`].
+unsafe extern "C" fn splice_buffer(
+    _pipe: *mut bindings::pipe_inode_info,
+    buffer: *mut bindings::pipe_buffer,
+    request: *mut bindings::splice_desc,
+) -> c_int {
+    // SAFETY: By the safety requirements.
+    let (page, offset) = unsafe { ((*buffer).page, (*buffer).offset) };
+    // SAFETY: By the safety requirements.
+    let (out, len) = unsafe { ((*request).u.data.cast::<Fragments>(), (*request).len) };
+    // SAFETY: By the safety requirements.
+    let out = unsafe { &mut *out };
+
+    let shift = usize::try_from(offset >> bindings::PAGE_SHIFT).unwrap_or(0);
+    // A compound page may be given by its head.
+    let page = page.wrapping_add(shift);
+    let in_page = offset % (1 << bindings::PAGE_SHIFT);
+    let (Some(page), Ok(count)) = (NonNull::new(page), c_int::try_from(len)) else {
+        return EINVAL.to_errno();
+    };
+    // SAFETY: The buffer keeps the page.
+    if !unsafe { bindings::sendpage_ok(page.as_ptr()) } {
+        return EIO.to_errno();
+    }
+    // SAFETY: The buffer keeps the page.
+    unsafe { bindings::get_page(page.as_ptr()) };
+    // SAFETY: The reference is the one that was taken above, and the page can be sent.
+    if unsafe { out.push_page(page, in_page, len) } {
+        count
+    } else {
+        // SAFETY: The reference was not given away.
+        unsafe { bindings::put_page(page.as_ptr()) };
+        0
+    }
+}

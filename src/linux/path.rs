@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Looking up names beneath a directory, and what is known of a file without opening it.
+//!
+//! Permissions are those of the current task's credentials, see [`super::cred`].
+//!
+//! C headers: [`include/linux/namei.h`](srctree/include/linux/namei.h),
+//! [`include/linux/path.h`](srctree/include/linux/path.h),
+//! [`include/linux/stat.h`](srctree/include/linux/stat.h)
+
+use super::bindings;
+use super::context::MaySleep;
+use super::file::File;
+use core::mem::MaybeUninit;
+use core::ptr::{
+    addr_of,
+    NonNull, //
+};
+use kernel::error::{
+    from_err_ptr,
+    to_result, //
+};
+use kernel::ffi::{
+    c_int,
+    c_ulong, //
+};
+use kernel::prelude::*;
+
+/// How often a lookup is begun again when a rename or a mount elsewhere has disturbed it.
+///
+/// The kernel asks for the repetition: it can't tell whether the walk left the directory then. The
+/// number is the one that bounds the harm of somebody who renames in a loop.
+const DISTURBED_LOOKUPS: usize = 32;
+
+/// A directory as the root of lookups. It can't be unmounted, but renamed or removed, while held.
+///
+/// # Invariants
+///
+/// `path` owns one reference to a directory.
+pub(crate) struct Root {
+    path: bindings::path,
+}
+
+// SAFETY: A `struct path` is a pair of counted references, which any thread may use and drop.
+unsafe impl Send for Root {}
+// SAFETY: No method changes `path`.
+unsafe impl Sync for Root {}
+
+/// May a lookup wait?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// The answer comes from the dentry cache, or not at all.
+    Cached,
+    /// The file system may be asked, and may wait for a disk or for another machine.
+    MayBlock,
+}
+
+impl Root {
+    /// Looks `name` up as the current task sees it, with its root and current directory.
+    ///
+    /// Fails with `ENOENT` if there is no such file, with `ENOTDIR` if it is not a directory, with
+    /// `EACCES` if the way to it is barred.
+    pub(crate) fn open(name: &CStr, _context: &MaySleep) -> Result<Self> {
+        let flags = bindings::LOOKUP_FOLLOW | bindings::LOOKUP_DIRECTORY;
+        let mut path = MaybeUninit::uninit();
+        // SAFETY: `name` ends in NUL, `path` can be written to, and this may sleep.
+        to_result(unsafe { bindings::kern_path(name.as_char_ptr(), flags, path.as_mut_ptr()) })?;
+        // INVARIANT: `kern_path()` has checked that it is a directory, and given us the reference.
+        Ok(Self {
+            // SAFETY: `kern_path()` fills the path in if it succeeds.
+            path: unsafe { path.assume_init() },
+        })
+    }
+
+    /// Looks up `name` beneath this directory; an empty one is the directory itself.
+    ///
+    /// Whatever symbolic links, `..` and mounts there are, the lookup doesn't leave the directory:
+    /// it is the root of the walk. Links of procfs, which jump, are refused (`ELOOP`). `None` means
+    /// that [`Lookup::Cached`] can't tell without waiting.
+    ///
+    /// May sleep for memory in both modes. The [`Path`] must be dropped where one may sleep, too.
+    pub(crate) fn lookup(
+        &self,
+        name: &CStr,
+        mode: Lookup,
+        _context: &MaySleep,
+    ) -> Result<Option<Path>> {
+        if name.is_empty() {
+            // SAFETY: By the type invariant the path is valid.
+            unsafe { bindings::path_get(&self.path) };
+            // INVARIANT: The reference was taken above. A directory in use has an inode.
+            return Ok(Some(Path { path: self.path }));
+        }
+
+        let confined = bindings::LOOKUP_IN_ROOT | bindings::LOOKUP_NO_MAGICLINKS;
+        let flags = confined | bindings::LOOKUP_FOLLOW;
+        match mode {
+            Lookup::Cached => self.walk(name, flags | bindings::LOOKUP_CACHED),
+            Lookup::MayBlock => {
+                for _ in 0..DISTURBED_LOOKUPS {
+                    if let Some(path) = self.walk(name, flags)? {
+                        return Ok(Some(path));
+                    }
+                }
+                Err(EBUSY)
+            }
+        }
+    }
+
+    /// One walk; `None` when the kernel asks to try again.
+    fn walk(&self, name: &CStr, flags: u32) -> Result<Option<Path>> {
+        let mut path = MaybeUninit::uninit();
+        // SAFETY: By the type invariant dentry and mount are valid; `name` ends in NUL; `path` can
+        // be written to; the only caller may sleep.
+        let result = to_result(unsafe {
+            bindings::vfs_path_lookup(
+                self.path.dentry,
+                self.path.mnt,
+                name.as_char_ptr(),
+                flags,
+                path.as_mut_ptr(),
+            )
+        });
+        match result {
+            // INVARIANT: The kernel has given us the reference, and finds names that exist only.
+            Ok(()) => Ok(Some(Path {
+                // SAFETY: The kernel fills the path in if it succeeds.
+                path: unsafe { path.assume_init() },
+            })),
+            Err(error) if error == EAGAIN => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Root {
+    /// May sleep.
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the reference is ours.
+        unsafe { bindings::path_put(&self.path) };
+    }
+}
+
+/// What lookup has found. It must be dropped where one may sleep.
+///
+/// # Invariants
+///
+/// `path` owns one reference to a dentry that has an inode, and to its mount.
+pub(crate) struct Path {
+    path: bindings::path,
+}
+
+// SAFETY: A `struct path` is a pair of counted references, which any thread may use and drop.
+unsafe impl Send for Path {}
+// SAFETY: No method changes `path`.
+unsafe impl Sync for Path {}
+
+impl Path {
+    /// Asks the file system for the attributes, after the security modules.
+    ///
+    /// May wait for a disk or for another machine, unless [`Path::is_local`].
+    pub(crate) fn attributes(&self, _context: &MaySleep) -> Result<Attributes> {
+        let request = bindings::STATX_BASIC_STATS | bindings::STATX_CHANGE_COOKIE;
+        let mut stat = MaybeUninit::uninit();
+        // SAFETY: By the type invariant the path is valid; `stat` can be written to; this may
+        // sleep.
+        to_result(unsafe { bindings::vfs_getattr(&self.path, stat.as_mut_ptr(), request, 0) })?;
+        // SAFETY: The kernel clears all of it before it calls the file system.
+        let stat: bindings::kstat = unsafe { stat.assume_init() };
+        Ok(Attributes::new(&stat))
+    }
+
+    /// Whether attributes, open, and the pages in the page cache come from this machine's memory.
+    ///
+    /// True of file systems with multigrain time stamps (ext4, xfs, btrfs, tmpfs), where each
+    /// change after a look at the attributes shows in them, and of those that never change (erofs,
+    /// squashfs), unless a dentry has to be revalidated. Not true of network file systems, FUSE,
+    /// overlayfs, and whatever else has its pages or its truth elsewhere.
+    pub(crate) fn is_local(&self) -> bool {
+        // SAFETY: By the type invariant the dentry is valid. `d_flags` may change concurrently,
+        // hence volatile; the flag that matters is set once, when the dentry is made.
+        let d_flags = unsafe { addr_of!((*self.path.dentry).d_flags).read_volatile() };
+        // SAFETY: A dentry keeps its super block, which does not change.
+        let super_block = unsafe { (*self.path.dentry).d_sb };
+        // SAFETY: The super block is valid while the dentry is; none of these change after mount.
+        let (stack_depth, magic, file_system) = unsafe {
+            (
+                (*super_block).s_stack_depth,
+                (*super_block).s_magic,
+                (*super_block).s_type,
+            )
+        };
+        // SAFETY: A super block keeps its type, and the type's flags do not change.
+        let fs_flags = unsafe { (*file_system).fs_flags };
+
+        let tells = fs_flags & bindings::FS_MGTIME as c_int != 0
+            || magic == bindings::EROFS_SUPER_MAGIC_V1 as c_ulong
+            || magic == bindings::SQUASHFS_MAGIC as c_ulong;
+        tells && stack_depth == 0 && d_flags & bindings::dentry_flags_DCACHE_OP_REVALIDATE == 0
+    }
+
+    /// Opens a regular file for reading; anything else is refused unopened (`EACCES`).
+    ///
+    /// Checks the permission of the current credentials and asks the security modules. Does not
+    /// wait for a lease: `None` means that its holder has been asked to give it up, and that the
+    /// file can be opened later. Reading updates the access time as the mount says.
+    pub(crate) fn open(&self, _context: &MaySleep) -> Result<Option<File>> {
+        if !self.is_regular() {
+            return Err(EACCES);
+        }
+        let mask = (bindings::MAY_OPEN | bindings::MAY_READ) as c_int;
+        // SAFETY: By the type invariant the path is valid and has an inode; this may sleep.
+        to_result(unsafe { bindings::path_permission(&self.path, mask) })?;
+
+        // O_RDONLY is 0.
+        let flags = (bindings::O_NONBLOCK | bindings::O_LARGEFILE) as c_int;
+        // SAFETY: By the type invariant the path is valid, and the credentials of the current task
+        // live while it has them; this may sleep.
+        let file = from_err_ptr(unsafe {
+            bindings::dentry_open(&self.path, flags, bindings::current_cred())
+        });
+        let file = match file {
+            Ok(file) => NonNull::new(file).ok_or(EINVAL)?,
+            Err(error) if error == EAGAIN => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // SAFETY: `dentry_open()` has given us the reference. It is a regular file open for
+        // reading: an inode never changes its type.
+        let file = unsafe { File::from_raw(file) };
+        file.check_opened(bindings::MAY_READ)?;
+        Ok(Some(file))
+    }
+
+    /// Whether this is a regular file.
+    fn is_regular(&self) -> bool {
+        // SAFETY: By the type invariant the dentry is valid.
+        let inode = unsafe { bindings::d_backing_inode(self.path.dentry) };
+        // SAFETY: By the type invariant there is an inode, and the dentry keeps it. Its mode may
+        // change concurrently, hence volatile; its type does not.
+        let mode = unsafe { addr_of!((*inode).i_mode).read_volatile() };
+        Kind::of(mode) == Kind::Regular
+    }
+}
+
+impl Drop for Path {
+    /// May sleep.
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the reference is ours.
+        unsafe { bindings::path_put(&self.path) };
+    }
+}
+
+/// The type of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A regular file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A device, a FIFO, a socket.
+    Other,
+}
+
+impl Kind {
+    /// The type in a file's mode.
+    fn of(mode: u16) -> Self {
+        match u32::from(mode) & bindings::S_IFMT {
+            bindings::S_IFREG => Kind::Regular,
+            bindings::S_IFDIR => Kind::Directory,
+            _ => Kind::Other,
+        }
+    }
+}
+
+/// A point in time, as file systems keep it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timestamp {
+    /// Seconds since the beginning of 1970, UTC.
+    pub(crate) seconds: i64,
+    /// Nanoseconds, less than 10^9.
+    pub(crate) nanoseconds: u32,
+}
+
+impl Timestamp {
+    /// Takes over the kernel's value.
+    fn new(time: &bindings::timespec64) -> Self {
+        Self {
+            seconds: time.tv_sec,
+            nanoseconds: u32::try_from(time.tv_nsec).unwrap_or(0),
+        }
+    }
+}
+
+/// Attributes of a file at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attributes {
+    /// The type.
+    pub(crate) kind: Kind,
+    /// Permission bits, with set-user-ID, set-group-ID and sticky.
+    pub(crate) mode: u16,
+    /// Octets in the file.
+    pub(crate) size: u64,
+    /// The last change of the content.
+    pub(crate) modified: Timestamp,
+    /// The last change of content or attributes. Nobody can set it.
+    pub(crate) changed: Timestamp,
+    /// The number of the inode in its file system.
+    pub(crate) inode: u64,
+    /// A number that another change makes another one, where the file system has it.
+    pub(crate) change_cookie: Option<u64>,
+}
+
+impl Attributes {
+    /// Takes over the kernel's values.
+    fn new(stat: &bindings::kstat) -> Self {
+        let has_cookie = stat.result_mask & bindings::STATX_CHANGE_COOKIE != 0;
+        let format = u16::try_from(bindings::S_IFMT).unwrap_or(0);
+        Self {
+            kind: Kind::of(stat.mode),
+            mode: stat.mode & !format,
+            size: u64::try_from(stat.size).unwrap_or(0),
+            modified: Timestamp::new(&stat.mtime),
+            changed: Timestamp::new(&stat.ctime),
+            inode: stat.ino,
+            change_cookie: has_cookie.then_some(stat.change_cookie),
+        }
+    }
+}
