@@ -14,6 +14,7 @@
 //! | `struct bio_vec`, `struct page_frag_cache` | `fragment.rs` |
 //! | `struct list_head`, `struct llist_head` | `list.rs`, `llist.rs` |
 //! | `struct task_struct` of a kernel thread | `kthread.rs` |
+//! | `struct workqueue_struct` | `workqueue.rs` |
 //! | `struct cred` | `cred.rs` |
 //! | `struct path`, `struct kstat` | `path.rs` |
 //! | `struct file`, `struct folio` | `file.rs` |
@@ -35,3 +36,4 @@ pub(crate) mod path;
 pub(crate) mod sock;
 pub(crate) mod socket;
 pub(crate) mod stream;
+pub(crate) mod workqueue;
