@@ -18,6 +18,9 @@
 //! | `struct cred` | `cred.rs` |
 //! | `struct path`, `struct kstat` | `path.rs` |
 //! | `struct file`, `struct folio` | `file.rs` |
+//! | `struct kernel_param` | `param.rs` |
+//! | `struct ctl_table` | `sysctl.rs` |
+//! | `struct proc_dir_entry` | `proc.rs` |
 
 mod accept_queue;
 pub(crate) mod address;
@@ -32,8 +35,11 @@ pub(crate) mod list;
 pub(crate) mod listener;
 pub(crate) mod llist;
 pub(crate) mod page_frag;
+pub(crate) mod param;
 pub(crate) mod path;
+pub(crate) mod proc;
 pub(crate) mod sock;
 pub(crate) mod socket;
 pub(crate) mod stream;
+pub(crate) mod sysctl;
 pub(crate) mod workqueue;
