@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: scripts/build.sh [stock | debug | clippy]
+#
+# Builds the module in the build root, against the stock kernel
+# (build/module/rust-tux.ko) or the checking kernel (build/module-debug), or
+# has clippy look at it with the kernel's lints (build/module-clippy; any
+# warning is an error). Needs what scripts/prepare.sh makes.
+
+. "$(dirname "$0")/lib.sh"
+
+kind=${1:-stock}
+case $kind in
+-h | --help)
+	usage
+	exit 0
+	;;
+stock | clippy)
+	tree=/k/stock
+	[ -e "$root$tree/.complete" ] || die "not prepared: run make prepare first"
+	flags=("CC=$(fact cc)")
+	;;
+debug)
+	tree=$(debug_tree)
+	[ -e "$root$tree/.complete" ] || die "not prepared: run scripts/prepare.sh debug first"
+	flags=("LLVM=-$(fact llvm)")
+	;;
+*) die "unknown kind $kind (see --help)" ;;
+esac
+
+output=build/module
+[ "$kind" = stock ] || output=build/module-$kind
+[ "$kind" != clippy ] || flags+=(CLIPPY=1 KRUSTFLAGS=-Dwarnings)
+
+mkdir -p "$repo/$output"
+exec 6>"$build/lock"
+flock 6
+# One goal a call: with `clean` and `modules` in one, Kbuild overwrites
+# the Makefile of the source tree.
+in_root make -C "$tree" M=/repo "MO=/repo/$output" -j"$(nproc)" "${flags[@]}" modules 6>&-

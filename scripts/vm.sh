@@ -1,0 +1,316 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: scripts/vm.sh [OPTION]... [-- COMMAND]
+#
+# Boots the built module's kernel in a virtual machine and runs COMMAND there
+# with bash, in a directory that holds rust-tux.ko, tests/, site/ and scripts/.
+# Without COMMAND: an interactive shell (Ctrl-A X ends the machine at once).
+# What COMMAND prints comes out on standard output, its exit status is that of
+# this script. The root file system is writable and forgotten at the end.
+#
+#   --kernel KIND       stock (the default) or debug (the checking kernel)
+#   --memory MIB        memory of the machine (2048)
+#   --cpus N            processors (2)
+#   --timeout SECONDS   power off and fail after this time (none)
+#   --forward H:G       connections to 127.0.0.1:H on the host go to port G
+#   --share DIR=PATH    directory of the host, read-only at PATH in the guest
+#   --log FILE          kernel log of the guest (build/vm-console.log)
+#   --append WORDS      more words for the kernel's command line
+#   --on-up COMMAND     run on the host when COMMAND prints the line "up"
+#
+# In the guest /dev/vdc is an empty scratch disk of 16 GiB.
+# Exit status 124: time-out; 125: the machine died before COMMAND ended.
+
+. "$(dirname "$0")/lib.sh"
+
+kernel=stock memory=2048 cpus=2 timeout=0 forward='' append='' on_up=''
+log=$build/vm-console.log
+shares=()
+while [ $# != 0 ]; do
+	case $1 in
+	-h | --help) usage; exit 0 ;;
+	--kernel) kernel=$2; shift ;;
+	--memory) memory=$2; shift ;;
+	--cpus) cpus=$2; shift ;;
+	--timeout) timeout=$2; shift ;;
+	--forward) forward=$2; shift ;;
+	--share) shares+=("$2"); shift ;;
+	--log) log=$2; shift ;;
+	--append) append=$2; shift ;;
+	--on-up) on_up=$2; shift ;;
+	--) shift; break ;;
+	*) die "unknown option $1 (see --help)" ;;
+	esac
+	shift
+done
+command=$*
+
+host_packages qemu-system-x86_64:qemu-system-x86
+if [ "${#shares[@]}" != 0 ]; then
+	. /etc/os-release
+	case ${VERSION_ID:-13} in
+	12) host_packages /usr/lib/qemu/virtiofsd:qemu-system-common ;;
+	*) host_packages /usr/libexec/virtiofsd:virtiofsd ;;
+	esac
+	for virtiofsd in /usr/libexec/virtiofsd /usr/lib/qemu/virtiofsd; do
+		[ ! -x $virtiofsd ] || break
+	done
+fi
+
+case $kernel in
+stock)
+	vmlinuz=$root/k/image/vmlinuz
+	module=$build/module/rust-tux.ko
+	;;
+debug)
+	vmlinuz=$root$(debug_tree)/arch/x86/boot/bzImage
+	module=$build/module-debug/rust-tux.ko
+	append="kasan_multi_shot $append"
+	;;
+*) die "unknown kernel $kernel" ;;
+esac
+image=$(guest_image)
+[ -e "$vmlinuz" ] && [ -e "$image" ] || die "not prepared: run make prepare first"
+
+mkdir -p "$build"
+dir=$(mktemp -d "$build/vm.XXXXXX")
+pids=()
+
+cleanup() {
+	local pid
+	trap - EXIT INT TERM HUP
+	for pid in "${pids[@]}"; do
+		kill "$pid" 2>/dev/null || :
+	done
+	wait
+	if [ -e "$dir/console" ]; then
+		mv -f "$dir/console" "$log"
+	fi
+	rm -rf "$dir"
+}
+trap cleanup EXIT
+
+# ---- initramfs: busybox, the drivers of the disk, and an init ------------
+
+make_initramfs() {
+	local initramfs=$1 work=$dir/initramfs.d release module n=10
+	mkdir -p "$work/bin" "$work/modules"
+	debugfs -R "dump /usr/bin/busybox $work/bin/busybox" "$image" 2>/dev/null
+	[ -s "$work/bin/busybox" ]
+	chmod 755 "$work/bin/busybox"
+	cp "$repo/scripts/guest/initramfs-init" "$work/init"
+	if [ "$kernel" = stock ]; then
+		release=$(fact release)
+		for module in $(modules_for virtio_blk overlay); do
+			xz -dc "$root/k/image/lib/modules/$release/$module" \
+				>"$work/modules/$n-$(basename "${module%.xz}")"
+			n=$((n + 1))
+		done
+	fi
+	# shellcheck disable=SC2016
+	in_root bash -euc 'cd "$1" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1 >../initramfs' \
+		bash "/repo/build/${dir##*/}/initramfs.d"
+	mv "$dir/initramfs" "$initramfs"
+}
+
+# modules_for NAME...: files to load, in order, for these modules.
+modules_for() {
+	local name
+	for name in "$@"; do
+		grep "/$name\.ko" "$root/k/image/lib/modules/$(fact release)/modules.dep" |
+			tr -d : | tr ' ' '\n' | tac
+	done | awk 'NF && !seen[$0]++'
+}
+
+initramfs=$cache/initramfs-$kernel-$(cat "$repo/scripts/guest/initramfs-init" \
+	"$repo/scripts/guest-packages" "$repo/scripts/vm.sh" | digest -)-$(root_key)
+[ -e "$initramfs" ] || make_initramfs "$initramfs"
+
+# ---- payload --------------------------------------------------------------
+
+payload=$dir/payload
+mkdir "$payload"
+cp "$repo/scripts/guest/init" "$payload/init"
+for item in tests/selftests tests/corpus site scripts; do
+	[ ! -d "$repo/$item" ] || {
+		mkdir -p "$payload/$(dirname "$item")"
+		cp -a "$repo/$item" "$payload/$item"
+	}
+done
+[ ! -e "$module" ] || cp "$module" "$payload/rust-tux.ko"
+printf '%s\n' "${command:-exec bash -i -l}" >"$payload/command"
+guest_shares='' i=0
+for pair in "${shares[@]}"; do
+	guest_shares="$guest_shares share$i=${pair#*=}"
+	i=$((i + 1))
+done
+if [ -z "$command" ] && [ -t 0 ]; then
+	read -r rows columns < <(stty size)
+fi
+cat >"$payload/environment" <<END
+RUST_TUX_SHARES="$guest_shares"
+RUST_TUX_NETWORK="$forward"
+RUST_TUX_INTERACTIVE="$([ -n "$command" ] || echo yes)"
+RUST_TUX_ROWS="${rows:-}"
+RUST_TUX_COLUMNS="${columns:-}"
+export RUST_TUX_KERNEL=$kernel
+export RUST_TUX_MODULE=/rust-tux/rust-tux.ko
+export RUST_TUX_SCRATCH=/dev/vdc
+$(env | grep -E '^(TESTS|TEST_[A-Z_]*)=' | sed "s/'/'\\\\''/g;s/=\(.*\)/='\1'/;s/^/export /")
+END
+tar -C "$payload" --owner=0 --group=0 -cf "$dir/payload.tar" .
+truncate -s 16G "$dir/scratch"
+
+# ---- machine --------------------------------------------------------------
+
+accelerator() {
+	if ! grep -qwE 'vmx|svm' /proc/cpuinfo || [ ! -w /dev/kvm ]; then
+		echo tcg
+		return
+	fi
+	# The flags can lie (nested virtualization): believe a boot only.
+	local known
+	known=$cache/kvm-$(tr -d - </proc/sys/kernel/random/boot_id)
+	if [ ! -e "$known" ]; then
+		say "   probing KVM"
+		if timeout 20 qemu-system-x86_64 -accel kvm -cpu host -m 512 -nodefaults \
+			-display none -no-reboot -serial "file:$dir/probe" \
+			-kernel "$root/k/image/vmlinuz" \
+			-append 'console=ttyS0 panic=-1' 2>/dev/null 9>&- &&
+			grep -q 'Kernel panic' "$dir/probe"; then
+			echo kvm >"$known"
+		else
+			echo tcg >"$known"
+		fi
+	fi
+	cat "$known"
+}
+
+machine=q35
+qemu=(qemu-system-x86_64 -nodefaults -display none -no-reboot
+	-smp "$cpus" -m "$memory")
+if [ "$(accelerator)" = kvm ]; then
+	qemu+=(-accel kvm -cpu host)
+else
+	qemu+=(-accel tcg,thread=multi -cpu max,-erms,-fsrm)
+fi
+if [ "${#shares[@]}" != 0 ]; then
+	machine+=,memory-backend=memory
+	qemu+=(-object "memory-backend-memfd,id=memory,size=${memory}M,share=on")
+fi
+# panic=-1 and -no-reboot: a dead kernel ends the machine.
+qemu+=(-machine "$machine" -kernel "$vmlinuz" -initrd "$initramfs"
+	-append "console=ttyS0 panic=-1 oops=panic random.trust_cpu=on no_timer_check $append"
+	-serial "file:$dir/console"
+	-drive "file=$image,format=raw,if=virtio,readonly=on"
+	-drive "file=$dir/payload.tar,format=raw,if=virtio,readonly=on"
+	-drive "file=$dir/scratch,format=raw,if=virtio,cache=unsafe,discard=unmap"
+	-device virtio-rng-pci -device virtio-serial-pci
+	-device virtconsole,chardev=output
+	-device virtserialport,chardev=status,name=status
+	-device virtserialport,chardev=control,name=control
+	-chardev "file,id=status,path=$dir/status"
+	-chardev "pipe,id=control,path=$dir/control")
+if [ -n "$forward" ]; then
+	qemu+=(-netdev "user,id=net,hostfwd=tcp:127.0.0.1:${forward%:*}-:${forward#*:}"
+		-device virtio-net-pci,netdev=net)
+fi
+
+mkfifo "$dir/control.in" "$dir/control.out" "$dir/input" "$dir/output"
+exec 8<>"$dir/control.in" 7<>"$dir/input"
+
+i=0
+for pair in "${shares[@]}"; do
+	from=${pair%%=*}
+	[ -d "$from" ] || die "no such directory: $from"
+	# Neither virtiofsd of Debian 12 nor a guest can be trusted to keep off
+	# writing: what is shared is a read-only bind mount, private to it.
+	mkdir "$dir/share$i"
+	# shellcheck disable=SC2016
+	setsid unshare --mount --propagation private bash -euc '
+		mount --bind "$1" "$2"
+		mount -o remount,bind,ro "$2"
+		case $3 in
+		/usr/lib/qemu/*) exec "$3" --socket-path="$4" -o source="$2" -o cache=auto ;;
+		*) exec "$3" --socket-path="$4" --shared-dir="$2" --cache=auto ;;
+		esac' virtiofsd "$from" "$dir/share$i" "$virtiofsd" "$dir/share$i.socket" \
+		>"$dir/share$i.log" 2>&1 </dev/null 7>&- 8>&- 9>&- &
+	pids+=($!)
+	for _ in $(seq 100); do
+		[ ! -S "$dir/share$i.socket" ] || break
+		sleep 0.05
+	done
+	[ -S "$dir/share$i.socket" ] || {
+		cat "$dir/share$i.log" >&2
+		die "virtiofsd did not start"
+	}
+	qemu+=(-chardev "socket,id=share$i,path=$dir/share$i.socket"
+		-device "vhost-user-fs-pci,chardev=share$i,tag=share$i")
+	i=$((i + 1))
+done
+
+if [ -z "$command" ]; then
+	qemu+=(-chardev stdio,id=output,signal=off,mux=on)
+	"${qemu[@]}" 7>&- 8>&- 9>&- || :
+	[ -s "$dir/status" ] || exit 125
+	exit "$(cat "$dir/status")"
+fi
+
+qemu+=(-chardev stdio,id=output,signal=off)
+# In a session of its own, so that Ctrl-C does not reach it: the trap below
+# asks the guest to power off.
+(
+	while IFS= read -r line || [ -n "$line" ]; do
+		if [ "$line" = up ] && [ -n "$on_up" ]; then
+			bash -c "$on_up" || :
+		else
+			printf '%s\n' "$line"
+		fi
+	done <"$dir/output"
+) 7>&- 8>&- 9>&- &
+reader=$!
+setsid "${qemu[@]}" <"$dir/input" >"$dir/output" 2>"$dir/errors" 7>&- 8>&- 9>&- &
+machine_pid=$!
+pids+=("$machine_pid")
+
+# end WORD...: tell the guest, and leave it some seconds.
+end() {
+	local word deadline
+	for word in "$@"; do
+		echo "$word" >&8
+		sleep 1
+	done
+	deadline=$(($(date +%s) + 15))
+	while kill -0 "$machine_pid" 2>/dev/null && [ "$(date +%s)" -lt "$deadline" ]; do
+		sleep 0.1
+	done
+}
+interrupted=
+trap 'interrupted=yes' INT TERM HUP
+
+started=$(date +%s)
+while kill -0 "$machine_pid" 2>/dev/null; do
+	sleep 0.1 || :
+	if [ -n "$interrupted" ]; then
+		trap '' INT TERM HUP
+		say "powering the guest off"
+		end poweroff
+		exit 130
+	fi
+	if [ "$timeout" != 0 ] && [ $(($(date +%s) - started)) -gt "$timeout" ]; then
+		say "no end after $timeout s: powering the guest off (kernel log: $log)"
+		end stuck poweroff
+		exit 124
+	fi
+done
+wait "$machine_pid" || :
+wait "$reader" || :
+pids=("${pids[@]/$machine_pid/}")
+if [ ! -s "$dir/status" ]; then
+	cat "$dir/errors" >&2
+	say "the machine died; the end of its kernel log:"
+	tail -n 60 "$dir/console" >&2 || :
+	exit 125
+fi
+exit "$(cat "$dir/status")"
