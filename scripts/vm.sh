@@ -201,7 +201,7 @@ if [ "${#shares[@]}" != 0 ]; then
 fi
 # panic=-1 and -no-reboot: a dead kernel ends the machine.
 qemu+=(-machine "$machine" -kernel "$vmlinuz" -initrd "$initramfs"
-	-append "console=ttyS0 panic=-1 oops=panic random.trust_cpu=on no_timer_check $append"
+	-append "console=ttyS0 panic=-1 oops=panic random.trust_cpu=on no_timer_check log_buf_len=16M $append"
 	-serial "file:$dir/console"
 	-drive "file=$image,format=raw,if=virtio,readonly=on"
 	-drive "file=$dir/payload.tar,format=raw,if=virtio,readonly=on"

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# For people. The rules of the kernel's build system are in Kbuild.
+# `make help` describes every target.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := all
+MAKEFLAGS += --no-print-directory
+
+# All of these may be given on the command line.
+DOCROOT ?=
+PORT ?=
+TESTS ?=
+VM_TIMEOUT ?=
+CMD ?=
+KDIR ?=
+export DOCROOT PORT TESTS VM_TIMEOUT
+
+##@ Use
+
+.PHONY: run
+run: ## serve DOCROOT (site/) at 127.0.0.1:PORT (8080) from a virtual machine
+	@scripts/run.sh
+
+##@ Build
+
+.PHONY: all
+all: modules ## same as modules
+
+.PHONY: modules
+modules: ## build rust-tux.ko for the stock kernel; or for the kernel tree KDIR
+ifeq ($(KDIR),)
+	@scripts/build.sh
+else
+	@mkdir -p build/module
+	$(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(CURDIR)/build/module modules
+endif
+
+.PHONY: prepare
+prepare: ## fetch and make what builds and tests need (root, apt, a cache)
+	@scripts/prepare.sh root guest
+
+.PHONY: clean
+clean: ## remove build/ (the cache stays)
+	rm -rf build
+
+##@ Test
+
+.PHONY: test
+test: ## all tests: check, then vm-check
+	@scripts/test.sh check vm-check
+
+.PHONY: check
+check: ## host tests of the protocol layer, in seconds
+	@scripts/check.sh
+
+.PHONY: vm-check
+vm-check: prepare ## selftests on the stock kernel in a virtual machine (TESTS="a.sh b.sh")
+	@scripts/build.sh
+	@scripts/vm-check.sh stock
+
+.PHONY: vm-check-debug
+vm-check-debug: ## the same on the checking kernel (KASAN, lockdep, kmemleak, ...)
+	@scripts/prepare.sh root guest debug
+	@scripts/build.sh debug
+	@scripts/vm-check.sh debug
+
+.PHONY: vm-shell
+vm-shell: prepare modules ## shell in a virtual machine with the module at hand
+	@scripts/vm.sh
+
+.PHONY: vm
+vm: prepare modules ## run CMD='...' in a virtual machine (VM_OPTIONS: see scripts/vm.sh --help)
+	@scripts/vm.sh $(VM_OPTIONS) -- $(call quote,$(CMD))
+
+##@ Style
+
+.PHONY: lint
+lint: ## clippy, rustfmt, layer rules, shellcheck, no panics in the object
+	@scripts/lint.sh
+
+.PHONY: fmt
+fmt: ## format the Rust sources
+	@scripts/fmt.sh
+
+.PHONY: doc
+doc: ## documentation of the protocol layer as HTML (build/cargo/doc)
+	@scripts/check.sh --doc-html
+
+##@ Help
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+
+quote = '$(subst ','\'',$(1))'

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the selftests share. A test sources it, loads the module, says what it
+# finds with ok and not_ok, and ends with done_testing:
+#
+#	#!/bin/bash
+#	# SPDX-License-Identifier: GPL-2.0
+#	. "$(dirname "$0")/lib.sh"
+#	echo hello >"$docroot/index.html"
+#	load
+#	is "the index is served" "$(get /)" hello
+#	done_testing
+#
+# A test runs as root in a virtual machine, alone, and leaves nothing behind.
+# It prints TAP; its exit status is 0 (pass), 1 (fail) or 4 (skip).
+#
+# Variables
+#   $docroot         empty directory on tmpfs, world-readable, removed at the end
+#   $tmp             private directory for what the test writes
+#   $port            port of the server (8080)
+#   $url             http://127.0.0.1:$port
+#   $module          path of rust-tux.ko
+#   $RUST_TUX_SCRATCH   empty 16 GiB block device of the virtual machine, for
+#                    file systems, if there is one
+#   $RUST_TUX_KERNEL    stock, or debug for the checking kernel
+#
+# The module
+#   load [PARAMETER=VALUE...]   insmod with docroot= and port= and these; the
+#                    last of two equal names counts. Bails out on failure.
+#   try_load [PARAMETER=VALUE...]   the same, but returns insmod's status; what
+#                    it printed is in $tmp/insmod
+#   unload           rmmod; not_ok if references remain or rmmod fails
+#   loaded           is it loaded?
+#   sysctl_get NAME, sysctl_set NAME VALUE   under /proc/sys/net/http; set
+#                    fails with the kernel's error
+#   at_exit COMMAND...   run COMMAND at the end, last registered first
+#
+# Requests
+#   get PATH [CURL-OPTION...]   body on standard output; status in curl's way
+#   status PATH [CURL-OPTION...]   prints the status code only
+#   headers PATH [CURL-OPTION...]  prints the response head, without CRs
+#   raw BYTES [SECONDS]   sends BYTES (printf %b escapes) over one connection,
+#                    half-closes and prints what comes back
+#   wait_for SECONDS COMMAND...   until COMMAND succeeds
+#   client_network   a network namespace "client" behind a veth pair: the server
+#                    is 192.0.2.1 and 2001:db8::1 for it, device "server" here;
+#                    the client's device is "client"
+#   in_client COMMAND...   runs COMMAND in that namespace
+#
+# Results
+#   ok NAME, not_ok NAME [DETAIL...]
+#   is NAME GOT WANTED, like NAME GOT EXTENDED-REGEX, isnt_like, likewise
+#   check NAME COMMAND...   ok if COMMAND succeeds, else not_ok with its output
+#   skip NAME REASON     counts neither as passed nor as failed
+#   skip_all REASON      ends the test with status 4
+#   bail_out REASON      ends the test as failed
+#   done_testing     unloads the module, checks that the kernel log is clean and
+#                    (checking kernel) that nothing was leaked, prints the plan
+#                    and exits
+#   kernel_log_clean     not_ok if the kernel has complained since the start
+#   kmemleak_scan    not_ok if kmemleak knows of leaks (15 s; done_testing does it)
+
+export LC_ALL=C.UTF-8
+
+selftests=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+module=${RUST_TUX_MODULE:-$selftests/../../build/module/rust-tux.ko}
+port=8080
+# shellcheck disable=SC2034
+url=http://127.0.0.1:$port
+tap_count=0
+tap_failed=0
+tap_cleanup=()
+
+# complaints [GREP-OPTION...]: lines of standard input that match ./complaints.
+complaints() {
+	grep -E "$@" -f <(grep -v '^#' "$selftests/complaints")
+}
+
+# kernel_log_mark NAME: writes a mark that kernel_log_since finds.
+kernel_log_mark() {
+	echo "selftest: mark $1" >/dev/kmsg
+}
+
+kernel_log_since() {
+	dmesg | awk -v mark="selftest: mark $1" 'index($0, mark) { seen = 1; next } seen'
+}
+
+ok() {
+	tap_count=$((tap_count + 1))
+	echo "ok $tap_count - $1"
+}
+
+not_ok() {
+	tap_count=$((tap_count + 1))
+	tap_failed=$((tap_failed + 1))
+	echo "not ok $tap_count - $1"
+	shift
+	[ $# = 0 ] || printf '%s\n' "$@" | sed 's/^/#   /'
+}
+
+is() {
+	if [ "$2" = "$3" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "got:    ${2:0:2000}" "wanted: ${3:0:2000}"
+	fi
+}
+
+like() {
+	if grep -qE -- "$3" <<<"$2"; then
+		ok "$1"
+	else
+		not_ok "$1" "got:    ${2:0:2000}" "wanted: /$3/"
+	fi
+}
+
+isnt_like() {
+	if grep -qE -- "$3" <<<"$2"; then
+		not_ok "$1" "got:      ${2:0:2000}" "unwanted: /$3/"
+	else
+		ok "$1"
+	fi
+}
+
+check() {
+	local name=$1 output
+	shift
+	if output=$("$@" 2>&1); then
+		ok "$name"
+	else
+		not_ok "$name" "status $? of: $*" "$(tail -n 20 <<<"$output")"
+	fi
+}
+
+skip() {
+	tap_count=$((tap_count + 1))
+	echo "ok $tap_count - $1 # SKIP $2"
+}
+
+skip_all() {
+	echo "1..0 # SKIP $1"
+	exit 4
+}
+
+bail_out() {
+	not_ok "$1"
+	exit 1
+}
+
+loaded() {
+	[ -d /sys/module/rust_tux ]
+}
+
+try_load() {
+	insmod "$module" "docroot=$docroot" "port=$port" "$@" >"$tmp/insmod" 2>&1
+}
+
+load() {
+	try_load "$@" || bail_out "insmod $*: $(cat "$tmp/insmod"); $(dmesg | grep rust_tux | tail -n 3)"
+}
+
+unload() {
+	local refs
+	refs=$(cat /sys/module/rust_tux/refcnt)
+	[ "$refs" = 0 ] || not_ok "the module is not referenced" "$refs references"
+	timeout 60 rmmod rust_tux || not_ok "rmmod"
+}
+
+sysctl_get() {
+	cat "/proc/sys/net/http/$1"
+}
+
+sysctl_set() {
+	echo "$2" >"/proc/sys/net/http/$1"
+}
+
+get() {
+	local path=$1
+	shift
+	curl -sS --max-time 30 --path-as-is "$@" "$url$path"
+}
+
+status() {
+	local path=$1
+	shift
+	curl -sS --max-time 30 --path-as-is -o /dev/null -w '%{http_code}' "$@" "$url$path"
+}
+
+headers() {
+	local path=$1
+	shift
+	curl -sS --max-time 30 --path-as-is -o /dev/null -D - "$@" "$url$path" | tr -d '\r'
+}
+
+raw() {
+	printf '%b' "$1" | timeout "${2:-10}" nc -N 127.0.0.1 "$port"
+}
+
+wait_for() {
+	local deadline=$(($(date +%s) + $1))
+	shift
+	until "$@"; do
+		[ "$(date +%s)" -lt "$deadline" ] || return 1
+		sleep 0.2
+	done
+}
+
+client_network() {
+	ip netns add client || return
+	at_exit ip netns del client
+	ip link add server type veth peer name client netns client &&
+		ip addr add 192.0.2.1/24 dev server &&
+		ip -6 addr add 2001:db8::1/64 dev server nodad &&
+		ip link set server up &&
+		ip -n client addr add 192.0.2.2/24 dev client &&
+		ip -n client -6 addr add 2001:db8::2/64 dev client nodad &&
+		ip -n client link set lo up &&
+		ip -n client link set client up
+}
+
+in_client() {
+	ip netns exec client "$@"
+}
+
+at_exit() {
+	local command
+	printf -v command '%q ' "$@"
+	tap_cleanup=("$command" "${tap_cleanup[@]}")
+}
+
+tap_end() {
+	local result=$? command
+	trap - EXIT
+	for command in "${tap_cleanup[@]}"; do
+		eval "$command" >/dev/null 2>&1
+	done
+	if loaded; then
+		timeout 60 rmmod rust_tux
+	fi
+	rm -rf "$tmp"
+	exit "$result"
+}
+
+kernel_log_clean() {
+	local said
+	said=$(kernel_log_since "$$" | complaints -A40 | head -n 120)
+	if [ -z "$said" ]; then
+		ok "the kernel log is clean"
+	else
+		not_ok "the kernel log is clean" "$said"
+	fi
+}
+
+# kmemleak reports what is older than 5 s, and found in two scans.
+kmemleak_scan() {
+	local file=/sys/kernel/debug/kmemleak leaks
+	[ -e $file ] || return 0
+	sleep 6
+	echo scan >$file
+	echo scan >$file
+	leaks=$(cat $file)
+	if [ -z "$leaks" ]; then
+		ok "kmemleak finds nothing"
+	else
+		not_ok "kmemleak finds nothing" "$(head -n 100 <<<"$leaks")"
+		echo clear >$file
+	fi
+}
+
+done_testing() {
+	if loaded; then
+		unload
+	fi
+	if loaded; then
+		not_ok "the module is gone"
+	else
+		ok "the module is gone"
+	fi
+	kmemleak_scan
+	kernel_log_clean
+	echo "1..$tap_count"
+	[ "$tap_failed" = 0 ]
+	exit
+}
+
+[ "$(id -u)" = 0 ] || skip_all "needs root"
+[ -e "$module" ] || skip_all "no module at $module"
+! loaded || skip_all "rust_tux is loaded already"
+
+tmp=$(mktemp -d)
+docroot=$tmp/docroot
+chmod 755 "$tmp"
+mkdir -m 755 "$docroot"
+trap tap_end EXIT
+trap 'exit 1' INT TERM HUP
+kernel_log_mark "$$"
+if [ -e /sys/kernel/debug/kmemleak ]; then
+	echo clear >/sys/kernel/debug/kmemleak
+fi
