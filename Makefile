@@ -81,11 +81,11 @@ lint: ## clippy, rustfmt, layer rules, shellcheck, no panics in the object
 
 .PHONY: fmt
 fmt: ## format the Rust sources
-	@scripts/fmt.sh
+	@scripts/lint.sh --fix
 
 .PHONY: doc
 doc: ## documentation of the protocol layer as HTML (build/cargo/doc)
-	@scripts/check.sh --doc-html
+	@scripts/check.sh doc
 
 ##@ Help
 

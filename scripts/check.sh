@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# usage: scripts/check.sh [CARGO-TEST-ARGUMENT...]
+# usage: scripts/check.sh [doc | CARGO-TEST-ARGUMENT...]
 #
 # Runs the host tests of the protocol layer: with this machine's cargo if it is
 # 1.85 or newer, else with the one of the build root. The crates that the tests
 # use are fetched by cargo. The last line is "N passed, N failed".
+# With `doc`, makes the documentation of that layer instead.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -23,6 +24,11 @@ if [ "${version:-0}" -lt 85 ] || ! command -v cc >/dev/null; then
 	"$repo/scripts/prepare.sh" root
 	cargo=(in_root env CARGO_TARGET_DIR=/repo/build/cargo-root cargo)
 	manifest=/repo/tests/host/Cargo.toml
+fi
+if [ "${1:-}" = doc ]; then
+	CARGO_TARGET_DIR=$target "${cargo[@]}" doc --no-deps --document-private-items \
+		--manifest-path "$manifest"
+	exit 0
 fi
 set +e
 CARGO_TARGET_DIR=$target "${cargo[@]}" test --manifest-path "$manifest" "$@" 2>&1 | tee "$log"

@@ -6,11 +6,12 @@
 set -eu
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck disable=SC2034
 build=$repo/build
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/rust-tux
 logs=$cache/log
+# shellcheck disable=SC2034
 preferred_kernel=$(grep -v '^#' "$repo/scripts/kernel-version")
-flavour=${preferred_kernel#*-}
 
 export LC_ALL=C.UTF-8
 

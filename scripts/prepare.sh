@@ -74,7 +74,7 @@ unpack_headers() {
 }
 
 choose_kernel() {
-	local facts=/var/lib/rust-tux release=$1 flavour=${1#*-} config text version
+	local facts=/var/lib/rust-tux release=$1 flavour=${1#*-} config version
 	apt-get update
 	if ! release_in_archive "$release"; then
 		for release in $(apt-cache pkgnames linux-headers- |
