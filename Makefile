@@ -44,6 +44,10 @@ prepare: ## fetch and make what builds and tests need (root, apt, a cache)
 clean: ## remove build/ (the cache stays)
 	rm -rf build
 
+.PHONY: clean-cache
+clean-cache: ## remove what the scripts fetched and made outside of build/
+	@scripts/prepare.sh --clean
+
 ##@ Test
 
 .PHONY: test

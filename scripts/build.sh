@@ -38,4 +38,4 @@ exec 6>"$build/lock"
 flock 6
 # One goal a call: with `clean` and `modules` in one, Kbuild overwrites
 # the Makefile of the source tree.
-in_root make -C "$tree" M=/repo "MO=/repo/$output" -j"$(nproc)" "${flags[@]}" modules 6>&-
+in_root make --no-print-directory -C "$tree" M=/repo "MO=/repo/$output" -j"$(nproc)" "${flags[@]}" modules 6>&-

@@ -75,12 +75,12 @@ image=$(guest_image)
 
 mkdir -p "$build"
 dir=$(mktemp -d "$build/vm.XXXXXX")
-pids=()
+pids=() machine_pid=
 
 cleanup() {
 	local pid
 	trap - EXIT INT TERM HUP
-	for pid in "${pids[@]}"; do
+	for pid in "${pids[@]}" $machine_pid; do
 		kill "$pid" 2>/dev/null || :
 	done
 	wait
@@ -228,7 +228,7 @@ for pair in "${shares[@]}"; do
 	# writing: what is shared is a read-only bind mount, private to it.
 	mkdir "$dir/share$i"
 	# shellcheck disable=SC2016
-	setsid unshare --mount --propagation private bash -euc '
+	setsid setpriv --pdeathsig TERM unshare --mount --propagation private bash -euc '
 		mount --bind "$1" "$2"
 		mount -o remount,bind,ro "$2"
 		case $3 in
@@ -259,7 +259,7 @@ fi
 
 qemu+=(-chardev stdio,id=output,signal=off)
 # In a session of its own, so that Ctrl-C does not reach it: the trap below
-# asks the guest to power off.
+# asks the guest to power off. It ends with this script, however that ends.
 (
 	while IFS= read -r line || [ -n "$line" ]; do
 		if [ "$line" = up ] && [ -n "$on_up" ]; then
@@ -270,9 +270,8 @@ qemu+=(-chardev stdio,id=output,signal=off)
 	done <"$dir/output"
 ) 7>&- 8>&- 9>&- &
 reader=$!
-setsid "${qemu[@]}" <"$dir/input" >"$dir/output" 2>"$dir/errors" 7>&- 8>&- 9>&- &
+setsid setpriv --pdeathsig TERM "${qemu[@]}" <"$dir/input" >"$dir/output" 2>"$dir/errors" 7>&- 8>&- 9>&- &
 machine_pid=$!
-pids+=("$machine_pid")
 
 # end WORD...: tell the guest, and leave it some seconds.
 end() {
@@ -306,7 +305,7 @@ while kill -0 "$machine_pid" 2>/dev/null; do
 done
 wait "$machine_pid" || :
 wait "$reader" || :
-pids=("${pids[@]/$machine_pid/}")
+machine_pid=
 if [ ! -s "$dir/status" ]; then
 	cat "$dir/errors" >&2
 	say "the machine died; the end of its kernel log:"
