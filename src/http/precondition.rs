@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Preconditions (RFC 9110 13): whether a request is to be answered, seen from the validators of
+//! what is selected.
+//!
+//! They are evaluated when the answer without them would be 200 (RFC 9110 13.2.1). What a client
+//! wrote wrongly is as good as absent where the RFC says so, and else matches nothing.
+
+use super::date;
+use super::entity_tag::Tags;
+use super::request::Lines;
+use super::request::Method;
+use super::request::Request;
+
+/// The validators of a selected representation (RFC 9110 8.8).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Validator<'a> {
+    /// Its strong entity tag, quotes included.
+    pub(crate) etag: &'a [u8],
+    /// Its Last-Modified.
+    pub(crate) last_modified: i64,
+}
+
+/// What the preconditions of a request lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The request is answered as if it had none.
+    Proceed,
+    /// 304 (Not Modified).
+    NotModified,
+    /// 412 (Precondition Failed).
+    Failed,
+}
+
+/// Evaluates the preconditions of `request`, in the order of RFC 9110 13.2.2.
+///
+/// `now` is the time in seconds, for dates with a year of two digits.
+pub(crate) fn evaluate(request: &Request<'_>, validator: &Validator<'_>, now: i64) -> Verdict {
+    if !request.is_conditional() {
+        return Verdict::Proceed;
+    }
+    let is_read = matches!(request.method, Method::Get | Method::Head);
+    if let Some(lines) = request.if_match() {
+        // RFC 9110 13.1.1: by strong comparison.
+        if !matches(lines, validator.etag, false) {
+            return Verdict::Failed;
+        }
+    } else if let Some(date) = request
+        .if_unmodified_since()
+        .and_then(|value| date::parse(value, now))
+    {
+        if validator.last_modified > date {
+            return Verdict::Failed;
+        }
+    }
+    if let Some(lines) = request.if_none_match() {
+        // RFC 9110 13.1.2: by weak comparison.
+        return match matches(lines, validator.etag, true) {
+            false => Verdict::Proceed,
+            true if is_read => Verdict::NotModified,
+            true => Verdict::Failed,
+        };
+    }
+    match request
+        .if_modified_since()
+        .and_then(|value| date::parse(value, now))
+    {
+        Some(date) if is_read && validator.last_modified <= date => Verdict::NotModified,
+        _ => Verdict::Proceed,
+    }
+}
+
+/// Whether Range applies as far as If-Range says (RFC 9110 13.1.5); it does when there is none.
+pub(crate) fn range_applies(request: &Request<'_>, validator: &Validator<'_>, now: i64) -> bool {
+    let value = match request.if_range() {
+        None => return true,
+        Some(None) => return false,
+        Some(Some(value)) => value,
+    };
+    if let [b'"', ..] | [b'W', b'/', ..] = value {
+        // A single tag, compared strongly.
+        return value == validator.etag;
+    }
+    // The date must be equal, and be a strong validator: RFC 9110 8.8.2.2 asks for one second at
+    // least between it and the Date of the response.
+    date::parse(value, now)
+        .is_some_and(|date| date == validator.last_modified && validator.last_modified < now)
+}
+
+/// Whether `etag` is matched by the list of `lines`, `*` included.
+fn matches(lines: Lines<'_>, etag: &[u8], weakly: bool) -> bool {
+    for line in lines {
+        if line == b"*" {
+            return true;
+        }
+        if Tags::new(line).any(|(weak, tag)| tag == etag && (weakly || !weak)) {
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The head of a response (RFC 9112 4, 5), written into the caller's octets.
+//!
+//! Which fields belong to a response is the caller's to know, except where one follows from another:
+//! a HEAD request is answered by the head of its GET (RFC 9110 9.3.2), a 304 by the fields that a 200
+//! would have had of ETag, Date, Vary, Cache-Control, Expires and Content-Location (RFC 9110 15.4.5).
+
+use super::date;
+use super::request::Version;
+use super::target;
+use super::token;
+use super::writer::Writer;
+
+/// Defines [`Status`] and what is said of each status code.
+macro_rules! status {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $reason:literal;)*) => {
+        /// A status code (RFC 9110 15).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Status {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Status {
+            /// Every status, in the order of [`Status::index`].
+            pub(crate) const ALL: &'static [Status] = &[$(Status::$variant,)*];
+
+            /// How many statuses there are.
+            pub(crate) const COUNT: usize = Status::ALL.len();
+
+            /// The status code.
+            pub(crate) fn code(self) -> u16 {
+                match self {
+                    $(Status::$variant => $code,)*
+                }
+            }
+
+            /// The reason phrase.
+            pub(crate) fn reason(self) -> &'static str {
+                match self {
+                    $(Status::$variant => $reason,)*
+                }
+            }
+
+            /// The status line, with its CRLF (RFC 9112 4).
+            fn line(self) -> &'static str {
+                match self {
+                    $(Status::$variant => concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n"),)*
+                }
+            }
+        }
+    };
+}
+
+status! {
+    /// RFC 9110 15.2.1.
+    Continue = 100, "Continue";
+    /// RFC 9110 15.3.1.
+    Ok = 200, "OK";
+    /// RFC 9110 15.3.5.
+    NoContent = 204, "No Content";
+    /// RFC 9110 15.3.7.
+    PartialContent = 206, "Partial Content";
+    /// RFC 9110 15.4.2.
+    MovedPermanently = 301, "Moved Permanently";
+    /// RFC 9110 15.4.5.
+    NotModified = 304, "Not Modified";
+    /// RFC 9110 15.4.9.
+    PermanentRedirect = 308, "Permanent Redirect";
+    /// RFC 9110 15.5.1.
+    BadRequest = 400, "Bad Request";
+    /// RFC 9110 15.5.4.
+    Forbidden = 403, "Forbidden";
+    /// RFC 9110 15.5.5.
+    NotFound = 404, "Not Found";
+    /// RFC 9110 15.5.6.
+    MethodNotAllowed = 405, "Method Not Allowed";
+    /// RFC 9110 15.5.7.
+    NotAcceptable = 406, "Not Acceptable";
+    /// RFC 9110 15.5.9.
+    RequestTimeout = 408, "Request Timeout";
+    /// RFC 9110 15.5.12.
+    LengthRequired = 411, "Length Required";
+    /// RFC 9110 15.5.13.
+    PreconditionFailed = 412, "Precondition Failed";
+    /// RFC 9110 15.5.14.
+    ContentTooLarge = 413, "Content Too Large";
+    /// RFC 9110 15.5.15.
+    UriTooLong = 414, "URI Too Long";
+    /// RFC 9110 15.5.17.
+    RangeNotSatisfiable = 416, "Range Not Satisfiable";
+    /// RFC 9110 15.5.18.
+    ExpectationFailed = 417, "Expectation Failed";
+    /// RFC 9110 15.5.20.
+    MisdirectedRequest = 421, "Misdirected Request";
+    /// RFC 6585 4.
+    TooManyRequests = 429, "Too Many Requests";
+    /// RFC 6585 5.
+    RequestHeaderFieldsTooLarge = 431, "Request Header Fields Too Large";
+    /// RFC 9110 15.6.1.
+    InternalServerError = 500, "Internal Server Error";
+    /// RFC 9110 15.6.2.
+    NotImplemented = 501, "Not Implemented";
+    /// RFC 9110 15.6.4.
+    ServiceUnavailable = 503, "Service Unavailable";
+    /// RFC 9110 15.6.6.
+    HttpVersionNotSupported = 505, "HTTP Version Not Supported";
+}
+
+impl Status {
+    /// The place of this status in [`Status::ALL`].
+    pub(crate) fn index(self) -> usize {
+        // CAST: a variant without fields is its place in the declaration.
+        self as usize
+    }
+
+    /// Whether a response with this status may have content, to a request that is not HEAD
+    /// (RFC 9110 6.4.1).
+    pub(crate) fn has_content(self) -> bool {
+        !matches!(
+            self,
+            Status::Continue | Status::NoContent | Status::NotModified
+        )
+    }
+}
+
+/// The interim response that Expect: 100-continue asks for, whole (RFC 9110 10.1.1).
+pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// The methods that are served, as Allow lists them (RFC 9110 10.2.1).
+pub(crate) const ALLOW: &[u8] = b"GET, HEAD, OPTIONS";
+
+/// Writes the head of a response: the status line, then fields in the order in which they are called.
+#[derive(Debug)]
+pub(crate) struct Head<'b> {
+    /// Where it is written.
+    out: Writer<'b>,
+}
+
+impl<'b> Head<'b> {
+    /// Begins a head with its status line.
+    pub(crate) fn new(out: &'b mut [u8], status: Status) -> Self {
+        let mut out = Writer::new(out);
+        out.put(status.line().as_bytes());
+        Self { out }
+    }
+
+    /// Begins a part of a head, without a status line, to be copied into heads later.
+    pub(crate) fn part(out: &'b mut [u8]) -> Self {
+        Self {
+            out: Writer::new(out),
+        }
+    }
+
+    /// Any field. A value with an octet that no field value may hold makes the head fail.
+    pub(crate) fn field(&mut self, name: &str, value: &[u8]) {
+        if name.is_empty()
+            || token::token_len(name.as_bytes()) != name.len()
+            || token::field_len(value) != value.len()
+        {
+            return self.out.fail();
+        }
+        self.out.put(name.as_bytes());
+        self.out.put(b": ");
+        self.out.put(value);
+        self.out.put(b"\r\n");
+    }
+
+    /// Field lines that are whole already, each with its CRLF.
+    pub(crate) fn lines(&mut self, lines: &[u8]) {
+        self.out.put(lines);
+    }
+
+    /// Server (RFC 9110 10.2.4).
+    pub(crate) fn server(&mut self, product: &[u8]) {
+        self.field("Server", product);
+    }
+
+    /// Date (RFC 9110 6.6.1), written before by [`date::write`].
+    pub(crate) fn date(&mut self, date: &[u8; date::LEN]) {
+        self.out.put(b"Date: ");
+        self.out.put(date);
+        self.out.put(b"\r\n");
+    }
+
+    /// Last-Modified (RFC 9110 8.8.2); a time later than `now` is not admitted to (8.8.2.1).
+    pub(crate) fn last_modified(&mut self, time: i64, now: i64) {
+        self.out.put(b"Last-Modified: ");
+        self.out.put(&date::write(time.min(now)));
+        self.out.put(b"\r\n");
+    }
+
+    /// ETag (RFC 9110 8.8.3), quotes included.
+    pub(crate) fn etag(&mut self, etag: &[u8]) {
+        self.field("ETag", etag);
+    }
+
+    /// Content-Type (RFC 9110 8.3).
+    pub(crate) fn content_type(&mut self, media_type: &str) {
+        self.field("Content-Type", media_type.as_bytes());
+    }
+
+    /// Content-Length (RFC 9110 8.6).
+    pub(crate) fn content_length(&mut self, length: u64) {
+        self.out.put(b"Content-Length: ");
+        self.out.decimal(length);
+        self.out.put(b"\r\n");
+    }
+
+    /// Location (RFC 9110 10.2.2): a path below the root, with the request's query.
+    pub(crate) fn location(&mut self, name: &[u8], is_directory: bool, query: Option<&[u8]>) {
+        self.out.put(b"Location: ");
+        target::write_reference(&mut self.out, name, is_directory, query);
+        self.out.put(b"\r\n");
+    }
+
+    /// Allow, with the methods that are served (RFC 9110 10.2.1).
+    pub(crate) fn allow(&mut self) {
+        self.field("Allow", ALLOW);
+    }
+
+    /// Accept-Ranges (RFC 9110 14.3).
+    pub(crate) fn accept_ranges(&mut self) {
+        self.field("Accept-Ranges", b"bytes");
+    }
+
+    /// Retry-After in seconds (RFC 9110 10.2.3).
+    pub(crate) fn retry_after(&mut self, seconds: u32) {
+        self.out.put(b"Retry-After: ");
+        self.out.decimal(u64::from(seconds));
+        self.out.put(b"\r\n");
+    }
+
+    /// `X-Content-Type-Options: nosniff`: the media type is not to be guessed from the content.
+    pub(crate) fn nosniff(&mut self) {
+        self.field("X-Content-Type-Options", b"nosniff");
+    }
+
+    /// Connection (RFC 9112 9.3, 9.6): what the client can't know from `version`, its own, alone.
+    pub(crate) fn connection(&mut self, version: Version, is_persistent: bool) {
+        match (version, is_persistent) {
+            (_, false) => self.field("Connection", b"close"),
+            (Version::Http10, true) => self.field("Connection", b"keep-alive"),
+            (Version::Http11, true) => {}
+        }
+    }
+
+    /// Ends the head with its empty line; `None` if it did not fit, or had an invalid field.
+    pub(crate) fn finish(mut self) -> Option<usize> {
+        self.out.put(b"\r\n");
+        self.out.finish()
+    }
+
+    /// Ends a part of a head, without an empty line.
+    pub(crate) fn finish_part(self) -> Option<usize> {
+        self.out.finish()
+    }
+}
+
+/// Writes a short HTML document that says what went wrong; `None` if it does not fit.
+///
+/// `detail` is a sentence of ours, or empty; nothing of the request is repeated.
+pub(crate) fn error_body(status: Status, detail: &str, out: &mut [u8]) -> Option<usize> {
+    let mut out = Writer::new(out);
+    let title = |out: &mut Writer<'_>| {
+        out.decimal(u64::from(status.code()));
+        out.put(b" ");
+        out.put(status.reason().as_bytes());
+    };
+    out.put(b"<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>");
+    title(&mut out);
+    out.put(b"</title></head>\n<body>\n<h1>");
+    title(&mut out);
+    out.put(b"</h1>\n");
+    if !detail.is_empty() {
+        out.put(b"<p>");
+        for octet in detail.bytes() {
+            match octet {
+                b'<' => out.put(b"&lt;"),
+                b'>' => out.put(b"&gt;"),
+                b'&' => out.put(b"&amp;"),
+                b'"' => out.put(b"&quot;"),
+                octet => out.put(&[octet]),
+            }
+        }
+        out.put(b"</p>\n");
+    }
+    out.put(b"</body>\n</html>\n");
+    out.finish()
+}

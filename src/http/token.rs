@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Character classes (RFC 9110 5.6, RFC 3986 2) as constant tables, and scans over them.
+//!
+//! The scans take eight octets at a time where they can: a head is mostly field values, and the cost
+//! of a request is mostly the cost of looking at each of their octets once.
+
+/// Class bit: `tchar` (RFC 9110 5.6.2).
+const TOKEN: u8 = 1;
+/// Class bit: `unreserved` or `sub-delims` (RFC 3986 2.2, 2.3), what a reg-name is made of.
+const NAME: u8 = 1 << 1;
+/// Class bit: `pchar` without `pct-encoded`, or `/` (RFC 3986 3.3): stands for itself in a path.
+const PATH: u8 = 1 << 2;
+/// Class bit: what may follow `?` unencoded, `%` included (RFC 3986 3.4).
+const QUERY: u8 = 1 << 3;
+/// Class bit: `etagc` (RFC 9110 8.8.3).
+const ETAGC: u8 = 1 << 4;
+/// Class bit: `field-vchar`, SP or HTAB (RFC 9110 5.5).
+const FIELD: u8 = 1 << 5;
+/// Class bit: VCHAR other than `#`, the octets accepted in a request target.
+const TARGET: u8 = 1 << 6;
+
+/// The classes of each octet.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        // CAST: `i` is less than 256.
+        let octet = i as u8;
+        let alphanumeric = octet.is_ascii_alphanumeric();
+        let sub_delim = matches!(
+            octet,
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+        );
+        let name = alphanumeric || sub_delim || matches!(octet, b'-' | b'.' | b'_' | b'~');
+        let path = name || matches!(octet, b':' | b'@' | b'/');
+        let mut class = 0;
+        if alphanumeric
+            || matches!(
+                octet,
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b'\''
+                    | b'*'
+                    | b'+'
+                    | b'-'
+                    | b'.'
+                    | b'^'
+                    | b'_'
+                    | b'`'
+                    | b'|'
+                    | b'~'
+            )
+        {
+            class |= TOKEN;
+        }
+        if name {
+            class |= NAME;
+        }
+        if path {
+            class |= PATH;
+        }
+        if path || matches!(octet, b'?' | b'%') {
+            class |= QUERY;
+        }
+        if octet == 0x21 || (octet >= 0x23 && octet != 0x7f) {
+            class |= ETAGC;
+        }
+        if octet == b'\t' || (octet >= 0x20 && octet != 0x7f) {
+            class |= FIELD;
+        }
+        if octet.is_ascii_graphic() && octet != b'#' {
+            class |= TARGET;
+        }
+        classes[i] = class;
+        i += 1;
+    }
+    classes
+};
+
+/// Whether `octet` has one of the class bits `class`.
+#[inline(always)]
+fn is(octet: u8, class: u8) -> bool {
+    CLASSES
+        .get(usize::from(octet))
+        .is_some_and(|classes| classes & class != 0)
+}
+
+/// Whether `octet` is a `tchar`.
+#[inline]
+pub(super) fn is_token(octet: u8) -> bool {
+    is(octet, TOKEN)
+}
+
+/// Whether `octet` is `unreserved` or one of `sub-delims`.
+#[inline]
+pub(super) fn is_name(octet: u8) -> bool {
+    is(octet, NAME)
+}
+
+/// Whether `octet` stands for itself in a path, `/` included.
+#[inline]
+pub(super) fn is_path(octet: u8) -> bool {
+    is(octet, PATH)
+}
+
+/// Whether `octet` stands for itself in a query, `%` included.
+#[inline]
+pub(super) fn is_query(octet: u8) -> bool {
+    is(octet, QUERY)
+}
+
+/// Whether `octet` may stand between the quotes of an entity tag.
+#[inline]
+pub(super) fn is_etagc(octet: u8) -> bool {
+    is(octet, ETAGC)
+}
+
+/// Whether `octet` may stand in a field value: visible, SP, HTAB or obs-text.
+#[inline]
+pub(super) fn is_field(octet: u8) -> bool {
+    is(octet, FIELD)
+}
+
+/// Whether `octet` is optional white space (RFC 9110 5.6.3).
+#[inline]
+pub(super) fn is_space(octet: u8) -> bool {
+    octet == b' ' || octet == b'\t'
+}
+
+/// `octets` without optional white space at either end.
+#[inline]
+pub(super) fn trim(mut octets: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = octets {
+        octets = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = octets {
+        octets = rest;
+    }
+    octets
+}
+
+/// The value of a hexadecimal digit.
+#[inline]
+pub(super) fn hex(octet: u8) -> Option<u8> {
+    match octet {
+        b'0'..=b'9' => Some(octet.wrapping_sub(b'0')),
+        b'a'..=b'f' => Some(octet.wrapping_sub(b'a' - 10)),
+        b'A'..=b'F' => Some(octet.wrapping_sub(b'A' - 10)),
+        _ => None,
+    }
+}
+
+/// The value of a run of decimal digits, one at least; `None` also if it is greater than `u64`.
+pub(super) fn decimal(octets: &[u8]) -> Result<u64, NotDecimal> {
+    if octets.is_empty() {
+        return Err(NotDecimal::Syntax);
+    }
+    let mut value = Some(0u64);
+    for &octet in octets {
+        let digit = octet.wrapping_sub(b'0');
+        if digit > 9 {
+            return Err(NotDecimal::Syntax);
+        }
+        value = value
+            .and_then(|value| value.checked_mul(10))
+            .and_then(|value| value.checked_add(u64::from(digit)));
+    }
+    value.ok_or(NotDecimal::TooLarge)
+}
+
+/// Why octets are not a decimal number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotDecimal {
+    /// There is no digit, or something that is none.
+    Syntax,
+    /// It does not fit in 64 bits.
+    TooLarge,
+}
+
+/// One in each octet of a word.
+const ONES: u64 = 0x0101_0101_0101_0101;
+/// The highest bit of each octet of a word.
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// Marks the octets of `word` that are less than `bound`, at most 0x80, by their highest bit.
+///
+/// Only the lowest mark is exact: the borrow of an octet so marked may mark the ones above it.
+#[inline(always)]
+fn below(word: u64, bound: u8) -> u64 {
+    word.wrapping_sub(ONES.wrapping_mul(u64::from(bound))) & !word & HIGH
+}
+
+/// Marks the octets of `word` that are equal to `octet`; only the lowest mark is exact.
+#[inline(always)]
+fn equal(word: u64, octet: u8) -> u64 {
+    below(word ^ ONES.wrapping_mul(u64::from(octet)), 1)
+}
+
+/// Marks the octets of `word` that are neither ASCII letters nor `-`; only the lowest mark is exact.
+#[inline(always)]
+fn rare(word: u64) -> u64 {
+    // Up to the lowest octet that is marked, none is above 0x7f and no sum reaches 0x100.
+    let lower = word | ONES.wrapping_mul(0x20);
+    let from_a = lower.wrapping_add(ONES.wrapping_mul(0x80 - b'a' as u64));
+    let past_z = lower.wrapping_add(ONES.wrapping_mul(0x80 - b'z' as u64 - 1));
+    let dash = HIGH.wrapping_sub(word ^ ONES.wrapping_mul(b'-' as u64));
+    (!((from_a & !past_z) | dash) | word) & HIGH
+}
+
+/// Marks the control octets of `word`; what is marked above the lowest mark, or above an octet of
+/// 0xff, may be none.
+#[inline(always)]
+fn control(word: u64) -> u64 {
+    let below_space = word.wrapping_sub(ONES.wrapping_mul(0x20));
+    let delete = word.wrapping_add(ONES);
+    (below_space | delete) & !word & HIGH
+}
+
+/// The offset of the lowest mark of `marks`, which has one.
+#[inline(always)]
+fn first(marks: u64) -> usize {
+    // CAST: at most 64.
+    (marks.trailing_zeros() / 8) as usize
+}
+
+/// The length of the longest prefix of `octets` of which `marks` marks no word and `class` is true.
+///
+/// `marks` may mark more than what `class` refuses: a marked octet is looked at again.
+#[inline(always)]
+fn prefix(octets: &[u8], marks: impl Fn(u64) -> u64, class: impl Fn(u8) -> bool) -> usize {
+    let mut len = 0usize;
+    let mut rest = octets;
+    while let Some((word, more)) = rest.split_first_chunk::<8>() {
+        let marked = marks(u64::from_le_bytes(*word));
+        if marked == 0 {
+            rest = more;
+            len = len.wrapping_add(8);
+            continue;
+        }
+        let offset = first(marked);
+        len = len.wrapping_add(offset);
+        match rest.get(offset..).and_then(|rest| rest.split_first()) {
+            Some((&octet, more)) if class(octet) => {
+                rest = more;
+                len = len.wrapping_add(1);
+            }
+            _ => return len,
+        }
+    }
+    let tail = rest.iter().position(|&octet| !class(octet));
+    len.wrapping_add(tail.unwrap_or(rest.len()))
+}
+
+/// The length of the token that `octets` begins with; 0 if there is none.
+#[inline]
+pub(super) fn token_len(octets: &[u8]) -> usize {
+    prefix(octets, rare, is_token)
+}
+
+/// The length of the run of octets that may stand in a field value.
+#[inline]
+pub(super) fn field_len(octets: &[u8]) -> usize {
+    prefix(octets, control, is_field)
+}
+
+/// The length of the run of octets that may stand in a request target.
+#[inline]
+pub(super) fn target_len(octets: &[u8]) -> usize {
+    prefix(
+        octets,
+        |word| below(word, 0x21) | equal(word, 0x7f) | equal(word, b'#') | (word & HIGH),
+        |octet| is(octet, TARGET),
+    )
+}
+
+/// Where `needle` is in `octets` for the first time.
+#[inline]
+pub(super) fn find(octets: &[u8], needle: u8) -> Option<usize> {
+    let at = prefix(octets, |word| equal(word, needle), |octet| octet != needle);
+    (at < octets.len()).then_some(at)
+}
+
+/// Whether `name` is `canonical` in either case; `canonical` has at least four octets, at most 24, and
+/// is made of letters and `-`.
+#[inline(always)]
+pub(super) fn is_named<const N: usize>(name: &[u8], canonical: &[u8; N]) -> bool {
+    <&[u8; N]>::try_from(name).is_ok_and(|name| fold(name) == fold(canonical))
+}
+
+/// The octets of `name` as words without regard to case.
+///
+/// Setting the bit that tells the cases apart makes no other token octet equal to a letter or to `-`.
+#[inline(always)]
+fn fold<const N: usize>(name: &[u8; N]) -> [u64; 3] {
+    const CASE: u64 = ONES.wrapping_mul(0x20);
+    let word = |octets: &[u8; 8]| u64::from_le_bytes(*octets) | CASE;
+    let half = |octets: &[u8; 4]| u64::from(u32::from_le_bytes(*octets)) | CASE;
+    match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            let middle = name.get(8..16).and_then(|middle| middle.try_into().ok());
+            [word(first), middle.map_or(0, word), word(last)]
+        }
+        _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+            (Some(first), Some(last)) => [half(first), half(last), 0],
+            _ => [0; 3],
+        },
+    }
+}
