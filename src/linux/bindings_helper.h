@@ -68,6 +68,7 @@ void tux_helper_rcu_assign_sk_user_data(struct sock *sk, void *data);
 void tux_helper_sk_set_bare_socket(struct sock *sk, struct socket *sock);
 void tux_helper_sk_prot_close(struct sock *sk);
 void tux_helper_sk_prot_shutdown(struct sock *sk, int how);
+void tux_helper_sk_set_linger_zero(struct sock *sk);
 int tux_helper_sock_set_int_option(struct socket *sock, int level, int name, int value);
 int tux_helper_sock_somaxconn(const struct sock *sk);
 struct request_sock *tux_helper_reqsk_queue_remove(struct request_sock_queue *queue,
@@ -108,6 +109,7 @@ void tux_helper_set_current_state_idle(void);
 void tux_helper_set_current_state_running(void);
 unsigned int tux_helper_raw_smp_processor_id(void);
 int tux_helper_cond_resched(void);
+bool tux_helper_cpu_online(unsigned int cpu);
 
 /* linux/list.h */
 void tux_helper_INIT_LIST_HEAD(struct list_head *head);

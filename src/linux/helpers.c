@@ -54,6 +54,12 @@ void tux_helper_sk_prot_shutdown(struct sock *sk, int how)
 	sk->sk_prot->shutdown(sk, how);
 }
 
+void tux_helper_sk_set_linger_zero(struct sock *sk)
+{
+	WRITE_ONCE(sk->sk_lingertime, 0);
+	sock_set_flag(sk, SOCK_LINGER);
+}
+
 int tux_helper_sock_set_int_option(struct socket *sock, int level, int name, int value)
 {
 	return sock->ops->setsockopt(sock, level, name, KERNEL_SOCKPTR(&value), sizeof(value));
@@ -232,6 +238,11 @@ unsigned int tux_helper_raw_smp_processor_id(void)
 int tux_helper_cond_resched(void)
 {
 	return cond_resched();
+}
+
+bool tux_helper_cpu_online(unsigned int cpu)
+{
+	return cpu_online(cpu);
 }
 
 /* linux/list.h */

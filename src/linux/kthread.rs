@@ -14,11 +14,15 @@ use kernel::sync::{
     Completion, //
 };
 use kernel::task::Task;
+use kernel::time::Jiffies;
 
 /// What a thread does.
 pub(crate) trait Run: Send + Sync + 'static {
+    /// What belongs to the thread alone.
+    type Local: Send;
+
     /// Runs in the thread, until [`This::should_stop`] says so.
-    fn run(&self, this: &This);
+    fn run(&self, local: Self::Local, this: &This);
 }
 
 /// The calling kernel thread.
@@ -38,9 +42,12 @@ impl This {
         unsafe { bindings::kthread_should_stop() }
     }
 
-    /// Sleeps until it is woken, `timeout` jiffies have passed, or the thread should stop; not at
-    /// all if `is_ready`. A waker that makes `is_ready` true and then wakes is never missed.
-    pub(crate) fn sleep(&self, timeout: c_long, is_ready: impl FnOnce() -> bool) {
+    /// Sleeps until it is woken, `timeout` has passed, or the thread should stop; not at all if
+    /// `is_ready`. A waker that makes `is_ready` true and then wakes is never missed.
+    pub(crate) fn sleep(&self, timeout: Option<Jiffies>, is_ready: impl FnOnce() -> bool) {
+        // The largest number is MAX_SCHEDULE_TIMEOUT, which is without end.
+        let timeout = timeout.and_then(|timeout| c_long::try_from(timeout).ok());
+        let timeout = timeout.unwrap_or(c_long::MAX);
         // The state comes first, so that a waker that comes between it and `schedule()` undoes it.
         //
         // SAFETY: This has no precondition.
@@ -63,6 +70,7 @@ impl This {
 /// What the new thread gets: it lives in the frame of [`Thread::spawn`] until `started`.
 struct Start<R: Run> {
     body: Arc<R>,
+    local: R::Local,
     started: Arc<Started>,
 }
 
@@ -88,7 +96,13 @@ impl<R: Run> Thread<R> {
     /// Starts a thread called `rust_tux/NUMBER` that runs `body` on the CPU `cpu`, and waits until
     /// it runs: what comes after can rely on it. (`kthread_stop()` before a thread's first turn
     /// means that its function is never called.)
-    pub(crate) fn spawn(body: Arc<R>, number: u32, cpu: u32, _: &MaySleep) -> Result<Self> {
+    pub(crate) fn spawn(
+        body: Arc<R>,
+        local: R::Local,
+        number: u32,
+        cpu: u32,
+        _: &MaySleep,
+    ) -> Result<Self> {
         let started = Arc::pin_init(
             pin_init!(Started {
                 completion <- Completion::new(),
@@ -98,7 +112,8 @@ impl<R: Run> Thread<R> {
         let start = KBox::new(
             Start {
                 body: body.clone(),
-                started: started.clone().into(),
+                local,
+                started: started.clone(),
             },
             GFP_KERNEL,
         )?;
@@ -157,14 +172,21 @@ impl<R: Run> Drop for Thread<R> {
 unsafe extern "C" fn thread<R: Run>(argument: *mut c_void) -> c_int {
     // SAFETY: The caller's promise.
     let start: KBox<Start<R>> = unsafe { KBox::from_raw(argument.cast()) };
-    start.started.completion.complete_all();
+    let Start {
+        body,
+        local,
+        started,
+    } = KBox::into_inner(start);
+    started.completion.complete_all();
+    drop(started);
     let this = This {
         may_sleep: MaySleep::begin(),
     };
-    start.body.run(&this);
+    body.run(local, &this);
+    drop(body);
     while !this.should_stop() {
         // The task must not go before `kthread_stop()`.
-        this.sleep(c_long::MAX, || false);
+        this.sleep(None, || false);
     }
     0
 }

@@ -47,6 +47,9 @@ pub(crate) struct Lists<T: Events, const N: usize> {
     _owns: PhantomData<ARef<Sock<T>>>,
 }
 
+// SAFETY: The heads don't move when the value does, and connections may be used from any thread.
+unsafe impl<T: Events, const N: usize> Send for Lists<T, N> {}
+
 impl<T: Events, const N: usize> Lists<T, N> {
     /// Makes empty lists.
     pub(crate) fn new() -> Result<Self> {
@@ -71,20 +74,22 @@ impl<T: Events, const N: usize> Lists<T, N> {
     }
 
     /// Appends `sock` to the list number `index`, after it was removed from the one that it was
-    /// on. Does nothing if another thread has it, or there is no such list.
-    pub(crate) fn insert(&mut self, index: usize, sock: ARef<Sock<T>>) {
-        self.remove(&sock);
+    /// on. Returns whether it was on none of these before. Does nothing if another thread has it,
+    /// or there is no such list.
+    pub(crate) fn insert(&mut self, index: usize, sock: ARef<Sock<T>>) -> bool {
+        let is_new = self.remove(&sock).is_none();
         let Some(head) = self.heads.get(index) else {
-            return;
+            return false;
         };
         let link = &sock.member_link;
         if link.owner.cmpxchg(0, self.owner(), Relaxed).is_err() {
-            return;
+            return false;
         }
         // SAFETY: The node is on no list, and is ours since its `owner` is.
         unsafe { bindings::list_add_tail(link.node.get(), head.get()) };
         // INVARIANT: The list takes over the reference.
         let _ = ARef::into_raw(sock);
+        is_new
     }
 
     /// Removes `sock` from its list. Returns the list's reference, if it was on one of these.
@@ -98,6 +103,11 @@ impl<T: Events, const N: usize> Lists<T, N> {
         link.owner.store(0, Relaxed);
         // SAFETY: The list's reference goes to the caller.
         Some(unsafe { ARef::from_raw(NonNull::from(sock)) })
+    }
+
+    /// Whether `sock` is on one of these lists.
+    pub(crate) fn has(&self, sock: &Sock<T>) -> bool {
+        sock.member_link.owner.load(Relaxed) == self.owner()
     }
 
     /// Removes the first connection of the list number `index`.

@@ -172,6 +172,13 @@ impl<A: Accept> Listener<A> {
     }
 }
 
+/// Waits until no callback of a sock that has lost its owner runs any more: those of a listening
+/// socket run without its lock.
+pub(crate) fn wait_for_callbacks(_: &MaySleep) {
+    // SAFETY: No lock is held that a softirq may wait for, and we may sleep.
+    unsafe { bindings::synchronize_net() };
+}
+
 impl<A: Accept> Drop for Listener<A> {
     /// Stops listening. May sleep. Connections that nobody took are closed.
     fn drop(&mut self) {

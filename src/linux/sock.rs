@@ -199,12 +199,17 @@ impl<T: Events> Sock<T> {
         attached.then_some(locked)
     }
 
-    /// Closes the connection as `close(2)` does: what was sent still goes out, unread octets make
-    /// a RST. The state is put back to its default. Does nothing if the connection isn't attached.
-    pub(crate) fn close(&self, may_sleep: &MaySleep) {
+    /// Closes the connection. [`Close::Orderly`] is as `close(2)` does it: what was sent still goes
+    /// out, then a FIN; but unread octets make a RST. [`Close::Abort`] sends a RST, and gives all
+    /// memory back at once. The state is dropped. Does nothing if the connection isn't attached.
+    pub(crate) fn close(&self, how: Close, may_sleep: &MaySleep) {
         let Some(mut locked) = self.lock(may_sleep) else {
             return;
         };
+        if how == Close::Abort {
+            // SAFETY: The sock is locked; this is what `SO_LINGER` with a time of 0 does.
+            unsafe { bindings::sk_set_linger_zero(self.sk.as_ptr()) };
+        }
         let state = core::mem::take(locked.state());
         // SAFETY: The sock is locked, and ours until now.
         unsafe { callbacks::restore(self.sk.as_ptr()) };
@@ -218,6 +223,15 @@ impl<T: Events> Sock<T> {
         // SAFETY: `restore()` has removed `sk_user_data`, so that its reference is ours to drop.
         unsafe { Self::dec_ref(NonNull::from(self)) };
     }
+}
+
+/// How a connection is closed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Close {
+    /// What was sent still goes out.
+    Orderly,
+    /// What the peer has not got yet is thrown away.
+    Abort,
 }
 
 /// A connection whose sock is locked.

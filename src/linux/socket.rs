@@ -116,7 +116,9 @@ impl Socket {
             sin_port: port.to_be(),
             ..Default::default()
         };
-        to.sin_addr.s_addr = u32::from_ne_bytes(address.ipv4().ok_or(EAFNOSUPPORT)?);
+        if !address.is_any() {
+            to.sin_addr.s_addr = u32::from_ne_bytes(address.ipv4().ok_or(EAFNOSUPPORT)?);
+        }
         // SAFETY: The socket is alive, and `to` is an address of the given length.
         to_result(unsafe {
             bindings::kernel_bind(

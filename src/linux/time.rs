@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Clocks that count seconds, and cost nothing to read.
+//!
+//! C header: [`include/linux/timekeeping.h`](srctree/include/linux/timekeeping.h)
+
+use super::bindings;
+use kernel::time::{
+    msecs_to_jiffies,
+    Jiffies, //
+};
+
+/// Seconds since the system was started, without those that it was suspended for.
+pub(crate) fn monotonic_seconds() -> u64 {
+    // SAFETY: This has no precondition.
+    u64::try_from(unsafe { bindings::ktime_get_seconds() }).unwrap_or(0)
+}
+
+/// Seconds since the beginning of 1970, UTC.
+pub(crate) fn real_seconds() -> i64 {
+    // SAFETY: This has no precondition.
+    unsafe { bindings::ktime_get_real_seconds() }
+}
+
+/// A second, as a timeout.
+pub(crate) fn second() -> Jiffies {
+    msecs_to_jiffies(1000)
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The state machine of one connection.
+//!
+//! ```text
+//!              +--------------------------------------------------------------+
+//!              v                                                              |
+//!   accepted -> Receiving -> Opening -> Sending <-> Reading                   |
+//!                   |  ^        |          |                                  |
+//!                   |  |        +----------+--> Draining (the request's body)-+
+//!                   |  +- 408                        |
+//!                   +--------------------------------+--> Lingering -> closed
+//! ```
+//!
+//! `Opening` and `Reading` wait for a work item, because the file system may have to wait: for the
+//! lookup of a name, or for octets of the file. While a connection is `Opening`, its request is
+//! still unread in the socket, and is parsed again when the file is there. `Lingering` has sent the
+//! last octets and a FIN, and throws away what still comes, so that no RST overtakes the response
+//! (RFC 9112 9.6).
+
+use super::job::Job;
+use super::reply::Response;
+use super::stats::Counter;
+use super::worker::Worker;
+use super::shared::Shared;
+use crate::http::framing::Drain;
+use crate::linux::callbacks::{
+    Event,
+    Events, //
+};
+use crate::linux::sock::Sock;
+use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+use kernel::sync::Arc;
+
+/// What is known of a connection without its lock.
+pub(crate) struct Connection {
+    worker: Arc<Worker>,
+    /// When it must be looked at again, in seconds of the monotonic clock.
+    deadline: Atomic<u64>,
+    /// Whether it was looked at before.
+    seen: Atomic<i32>,
+    _admission: Admission,
+}
+
+impl Connection {
+    /// A connection that `worker` will serve.
+    pub(super) fn new(worker: Arc<Worker>, admission: Admission) -> Self {
+        Self {
+            worker,
+            deadline: Atomic::new(0),
+            seen: Atomic::new(0),
+            _admission: admission,
+        }
+    }
+
+    /// The worker that serves it.
+    pub(super) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    /// When it must be looked at again.
+    pub(super) fn deadline(&self) -> u64 {
+        self.deadline.load(Relaxed)
+    }
+
+    /// Says when it must be looked at again.
+    pub(super) fn set_deadline(&self, second: u64) {
+        self.deadline.store(second, Relaxed);
+    }
+
+    /// Whether this is the first look at it. Only for its worker.
+    pub(super) fn is_first_look(&self) -> bool {
+        let seen = self.seen.load(Relaxed);
+        self.seen.store(1, Relaxed);
+        seen == 0
+    }
+}
+
+impl Events for Connection {
+    type State = State;
+
+    fn event(sock: &Sock<Self>, _: Event) {
+        sock.data().worker.post(sock);
+    }
+}
+
+/// The right to exist of one connection of at most `max_connect`.
+pub(super) struct Admission(Arc<Shared>);
+
+impl Admission {
+    /// Counts one more connection, unless there are as many as may be.
+    pub(super) fn new(shared: &Arc<Shared>) -> Option<Self> {
+        shared.enter().then(|| Self(shared.clone()))
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// What a connection is waiting for.
+#[derive(Default)]
+pub(super) enum Phase {
+    /// For the head of a request.
+    #[default]
+    Receiving,
+    /// For a file to be opened.
+    Opening(Arc<Job>),
+    /// For room in the send buffer.
+    Sending(Response),
+    /// For octets of a file.
+    Reading(Response, Arc<Job>),
+    /// For the rest of the request's body, after the response.
+    Draining(Drain),
+    /// For the peer's FIN, after ours.
+    Lingering,
+}
+
+/// Which limit the deadline stands for.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// The head of a request, from its first octet on; for a new connection from its begin.
+    #[default]
+    Header,
+    /// The time between two requests.
+    KeepAlive,
+    /// The time without progress of a response.
+    Send,
+    /// The time for the body of a request.
+    Body,
+    /// The time for the peer's FIN.
+    Linger,
+}
+
+impl Timer {
+    /// The counter of those that ran out.
+    pub(super) fn counter(self) -> Counter {
+        match self {
+            Timer::Header => Counter::TimeoutHeader,
+            Timer::KeepAlive => Counter::TimeoutKeepAlive,
+            Timer::Send => Counter::TimeoutSend,
+            Timer::Body => Counter::TimeoutBody,
+            Timer::Linger => Counter::TimeoutLinger,
+        }
+    }
+}
+
+/// What a connection is in between. Behind the socket's lock.
+#[derive(Default)]
+pub(crate) struct State {
+    /// What it waits for.
+    pub(super) phase: Phase,
+    /// What its deadline stands for.
+    pub(super) timer: Timer,
+    /// Octets of the head that were looked at in vain.
+    pub(super) scanned: usize,
+    /// Octets of the request's body that were passed over.
+    pub(super) drained: u64,
+    /// Octets that were thrown away while lingering.
+    pub(super) discarded: usize,
+    /// When lingering ends at last, in seconds of the monotonic clock.
+    pub(super) linger_until: u64,
+    /// Requests that were answered.
+    pub(super) requests: u64,
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From a path below the document root to what is there.
+
+use crate::linux::context::MaySleep;
+use crate::linux::file::File;
+use crate::linux::path::{
+    Attributes,
+    Kind,
+    Lookup,
+    Path,
+    Root, //
+};
+use kernel::prelude::*;
+use kernel::str::CStr;
+use kernel::sync::Arc;
+
+/// What is served for a directory.
+pub(super) const INDEX: &[u8] = b"index.html";
+
+/// Permission bits of which a file must have one to be served: others may read it.
+const MODE_ALLOWED: u16 = 0o004;
+
+/// What a path leads to.
+pub(super) enum Resolution {
+    /// A file that may be served.
+    File(Document),
+    /// A directory, whose path was written as that of a file.
+    Directory,
+    /// Nothing.
+    NotFound,
+    /// Something that must not be served.
+    Forbidden,
+    /// Something that can't be opened now, but may be later.
+    Busy,
+    /// The file system has failed.
+    Failed,
+}
+
+/// An open file and its attributes.
+pub(super) struct Document {
+    /// The file.
+    pub(super) file: Arc<File>,
+    /// What was true of it when it was opened.
+    pub(super) attributes: Attributes,
+    /// Whether [`File::resident`] is right for it.
+    pub(super) is_local: bool,
+}
+
+/// Looks up `name`, which is decoded and normalized, with the credentials of the caller. For a
+/// directory that is written as one (`is_directory`), its index is looked up.
+///
+/// `None` means that this can't be told without waiting, if `mode` is [`Lookup::Cached`].
+pub(super) fn resolve(
+    root: &Root,
+    name: &[u8],
+    is_directory: bool,
+    mode: Lookup,
+    may_sleep: &MaySleep,
+) -> Option<Resolution> {
+    let result = if is_directory {
+        index(root, name, mode, may_sleep)
+    } else {
+        one(root, name, mode, may_sleep)
+    };
+    match result {
+        Ok(resolution) => resolution,
+        Err(error) => Some(refusal(error)),
+    }
+}
+
+/// What an error of a lookup means for the client.
+fn refusal(error: Error) -> Resolution {
+    if error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG || error == ELOOP {
+        Resolution::NotFound
+    } else if error == EACCES || error == EPERM {
+        Resolution::Forbidden
+    } else if error == ENOMEM || error == EAGAIN {
+        Resolution::Busy
+    } else {
+        Resolution::Failed
+    }
+}
+
+/// Looks up `name` as it is.
+fn one(
+    root: &Root,
+    name: &[u8],
+    mode: Lookup,
+    may_sleep: &MaySleep,
+) -> Result<Option<Resolution>> {
+    let mut path = KVec::with_capacity(name.len().saturating_add(1), GFP_KERNEL)?;
+    path.extend_from_slice(name, GFP_KERNEL)?;
+    let Some(found) = find(root, &mut path, mode, may_sleep)? else {
+        return Ok(None);
+    };
+    match found.attributes(may_sleep)?.kind {
+        Kind::Regular => open(&found, mode, may_sleep),
+        Kind::Directory => Ok(Some(Resolution::Directory)),
+        Kind::Other => Ok(Some(Resolution::Forbidden)),
+    }
+}
+
+/// Looks up the index of the directory `name`.
+fn index(
+    root: &Root,
+    name: &[u8],
+    mode: Lookup,
+    may_sleep: &MaySleep,
+) -> Result<Option<Resolution>> {
+    let len = name.len().saturating_add(INDEX.len()).saturating_add(2);
+    let mut path = KVec::with_capacity(len, GFP_KERNEL)?;
+    path.extend_from_slice(name, GFP_KERNEL)?;
+    if !name.is_empty() {
+        path.push(b'/', GFP_KERNEL)?;
+    }
+    path.extend_from_slice(INDEX, GFP_KERNEL)?;
+    match find(root, &mut path, mode, may_sleep) {
+        Ok(Some(found)) => open(&found, mode, may_sleep),
+        Ok(None) => Ok(None),
+        Err(error) if error == ENOENT => {
+            // Whether there is a directory without an index, or no directory.
+            let mut path = KVec::with_capacity(name.len().saturating_add(1), GFP_KERNEL)?;
+            path.extend_from_slice(name, GFP_KERNEL)?;
+            Ok(find(root, &mut path, mode, may_sleep)?.map(|_| Resolution::Forbidden))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Looks up `path`, to which a NUL is added.
+fn find(
+    root: &Root,
+    path: &mut KVec<u8>,
+    mode: Lookup,
+    may_sleep: &MaySleep,
+) -> Result<Option<Path>> {
+    path.push(0, GFP_KERNEL)?;
+    let name = CStr::from_bytes_with_nul(path).map_err(|_| ENOENT)?;
+    let found = root.lookup(name, mode, may_sleep)?;
+    // A file whose attributes may have to be asked for elsewhere is as good as not cached.
+    Ok(found.filter(|found| mode == Lookup::MayBlock || found.is_local()))
+}
+
+/// Opens what was found, if it may be served.
+fn open(found: &Path, mode: Lookup, may_sleep: &MaySleep) -> Result<Option<Resolution>> {
+    let attributes = found.attributes(may_sleep)?;
+    if attributes.kind != Kind::Regular || attributes.mode & MODE_ALLOWED == 0 {
+        return Ok(Some(Resolution::Forbidden));
+    }
+    let is_local = found.is_local();
+    let Some(file) = found.open(may_sleep)? else {
+        return Ok((mode == Lookup::MayBlock).then_some(Resolution::Busy));
+    };
+    Ok(Some(Resolution::File(Document {
+        file: Arc::new(file, GFP_KERNEL)?,
+        attributes,
+        is_local,
+    })))
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the parts of a running server share.
+
+use super::config::Config;
+use super::listener::Acceptor;
+use super::stats::{
+    Counter,
+    Stats, //
+};
+use super::worker::Worker;
+use crate::linux::context::MaySleep;
+use crate::linux::cred::Credentials;
+use crate::linux::listener::Listener;
+use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Full,
+    Relaxed, //
+};
+use kernel::sync::{
+    new_mutex,
+    Arc,
+    Mutex, //
+};
+
+/// The user and group that files are opened as: "nobody".
+const USER: u32 = 65534;
+
+/// Connections that a worker takes from the accept queue at a time.
+const ACCEPT: usize = 64;
+
+/// What the lock of the listening socket guards.
+struct Listening {
+    /// Who gets the connections. `None` unless the server runs.
+    workers: Option<Arc<KVec<Arc<Worker>>>>,
+    /// `None`, while the server runs, if somebody has closed it and it could not be opened again.
+    listener: Option<KBox<Listener<Acceptor>>>,
+}
+
+/// What the parts of a running server share.
+#[pin_data]
+pub(super) struct Shared {
+    /// Connections that there are.
+    open: Atomic<i64>,
+    /// Connections that there may be.
+    max_connect: Atomic<i64>,
+    /// Whether a connection was not admitted since one has ended.
+    is_full: Atomic<i32>,
+    /// Whether the accept queue must be looked at.
+    is_pending: Atomic<i32>,
+    /// Whether the listening socket must be looked at.
+    is_aborted: Atomic<i32>,
+    /// The second of the monotonic clock in which the listening socket may be opened again.
+    retry_at: Atomic<u64>,
+    /// Changes with the configuration.
+    generation: Atomic<u64>,
+    #[pin]
+    config: Mutex<Arc<Config>>,
+    #[pin]
+    listening: Mutex<Listening>,
+    credentials: Credentials,
+    stats: Arc<Stats>,
+}
+
+impl Shared {
+    /// For a server that starts as `config` says.
+    pub(super) fn new(
+        config: &Arc<Config>,
+        stats: &Arc<Stats>,
+        may_sleep: &MaySleep,
+    ) -> Result<Arc<Self>> {
+        let credentials = Credentials::unprivileged(USER, may_sleep)?;
+        Arc::pin_init(
+            pin_init!(Self {
+                open: Atomic::new(0),
+                max_connect: Atomic::new(i64::from(config.max_connect)),
+                is_full: Atomic::new(0),
+                is_pending: Atomic::new(0),
+                is_aborted: Atomic::new(0),
+                retry_at: Atomic::new(0),
+                generation: Atomic::new(0),
+                config <- new_mutex!(config.clone(), "rust_tux::Shared::config"),
+                listening <- new_mutex!(
+                    Listening {
+                        workers: None,
+                        listener: None,
+                    },
+                    "rust_tux::Shared::listening"
+                ),
+                credentials,
+                stats: stats.clone(),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Puts `config` into force.
+    pub(super) fn configure(&self, config: &Arc<Config>) {
+        let max_connect = i64::from(config.max_connect);
+        let raised = self.max_connect.xchg(max_connect, Relaxed) < max_connect;
+        *self.config.lock() = config.clone();
+        self.generation.fetch_add(1, Full);
+        if raised {
+            self.set_pending();
+        }
+    }
+
+    /// The configuration, if it has changed since `generation`, which is brought up to date.
+    pub(super) fn newer_config(&self, generation: &mut u64) -> Option<Arc<Config>> {
+        let current = self.generation.load(Relaxed);
+        if current == *generation {
+            return None;
+        }
+        let config = self.config.lock().clone();
+        *generation = current;
+        Some(config)
+    }
+
+    /// What files are opened with.
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The counters.
+    pub(super) fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Connections that there are.
+    pub(super) fn connections(&self) -> u64 {
+        u64::try_from(self.open.load(Relaxed)).unwrap_or(0)
+    }
+
+    /// Counts one more connection, unless there are as many as may be. Any context.
+    pub(super) fn enter(&self) -> bool {
+        if self.open.fetch_add(1, Relaxed) < self.max_connect.load(Relaxed) {
+            return true;
+        }
+        self.open.fetch_sub(1, Relaxed);
+        self.is_full.store(1, Relaxed);
+        false
+    }
+
+    /// Counts one connection less. Any context. If others wait for its place, the worker whose
+    /// connection it was takes them before it sleeps.
+    pub(super) fn leave(&self) {
+        self.open.fetch_sub(1, Relaxed);
+        if self.is_full.load(Relaxed) != 0 {
+            self.is_full.store(0, Relaxed);
+            self.set_pending();
+        }
+    }
+
+    /// Says that connections wait on the accept queue. Any context.
+    pub(super) fn set_pending(&self) {
+        self.is_pending.store(1, Relaxed);
+    }
+
+    /// Says that the listening socket was closed by somebody else. Any context.
+    pub(super) fn set_aborted(&self) {
+        self.is_aborted.store(1, Relaxed);
+    }
+
+    /// Whether a worker should call [`Self::attend`], at the second `now`.
+    pub(super) fn wants_attention(&self, now: u64) -> bool {
+        self.is_pending.load(Relaxed) != 0
+            || (self.is_aborted.load(Relaxed) != 0 && now >= self.retry_at.load(Relaxed))
+    }
+
+    /// Begins to listen. `workers` get the connections.
+    pub(super) fn listen(
+        self: &Arc<Self>,
+        workers: KVec<Arc<Worker>>,
+        may_sleep: &MaySleep,
+    ) -> Result {
+        let workers = Arc::new(workers, GFP_KERNEL)?;
+        let mut listening = self.listening.lock();
+        listening.listener = Some(self.open_listener(workers.clone(), may_sleep)?);
+        listening.workers = Some(workers);
+        Ok(())
+    }
+
+    /// Opens a listening socket.
+    fn open_listener(
+        self: &Arc<Self>,
+        workers: Arc<KVec<Arc<Worker>>>,
+        may_sleep: &MaySleep,
+    ) -> Result<KBox<Listener<Acceptor>>> {
+        let config = self.config.lock().clone();
+        Listener::open(
+            &config.address,
+            config.server_port,
+            config.max_backlog,
+            Acceptor::new(self.clone(), workers),
+            may_sleep,
+        )
+    }
+
+    /// Stops listening. Connections that nobody has taken are closed. May sleep.
+    pub(super) fn close(&self, _: &MaySleep) {
+        let (listener, workers) = {
+            let mut listening = self.listening.lock();
+            (listening.listener.take(), listening.workers.take())
+        };
+        drop(listener);
+        drop(workers);
+    }
+
+    /// Does what is to be done for the listening socket in a thread, that of the worker number
+    /// `worker`, at the second `now`.
+    pub(super) fn attend(self: &Arc<Self>, now: u64, worker: usize, may_sleep: &MaySleep) {
+        if !self.wants_attention(now) {
+            return;
+        }
+        let mut listening = self.listening.lock();
+        if now >= self.retry_at.load(Relaxed) && self.is_aborted.xchg(0, Full) != 0 {
+            self.repair(&mut listening, now, worker, may_sleep);
+        }
+        if self.is_pending.xchg(0, Full) != 0 {
+            if let Some(listener) = &listening.listener {
+                if listener.accept(ACCEPT, may_sleep) == ACCEPT {
+                    self.set_pending();
+                }
+            }
+        }
+    }
+
+    /// Opens the listening socket again that somebody else has closed.
+    fn repair(
+        self: &Arc<Self>,
+        listening: &mut Listening,
+        now: u64,
+        worker: usize,
+        may_sleep: &MaySleep,
+    ) {
+        let Some(workers) = listening.workers.clone() else {
+            // The server stops.
+            return;
+        };
+        drop(listening.listener.take());
+        match self.open_listener(workers, may_sleep) {
+            Ok(listener) => {
+                self.stats.add(worker, Counter::ListenerRepairs, 1);
+                listening.listener = Some(listener);
+            }
+            Err(_) => {
+                self.stats.add(worker, Counter::ListenerRepairsFailed, 1);
+                self.retry_at.store(now.saturating_add(1), Relaxed);
+                self.set_aborted();
+            }
+        }
+    }
+}
