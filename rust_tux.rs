@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! rust_tux: an HTTP server for static sites that runs in the kernel.
+//!
+//! ```text
+//!              rust_tux.rs
+//!                   |
+//!             src/server          what a server does; safe Rust only
+//!              /        \
+//!       src/http      src/linux   the protocol, pure | the kernel, and all the unsafe
+//! ```
 
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -16,26 +24,83 @@ use src::{
     server, //
 };
 
+use linux::context::MaySleep;
+use linux::proc;
+use linux::sysctl;
+use server::config::{
+    Config,
+    Control as _,
+    Parameters,
+    Sysctls, //
+};
+use server::stats::Statistics;
+use server::Server;
+
 module! {
     type: RustTux,
     name: "rust_tux",
     authors: ["The rust_tux developers"],
     description: "HTTP/1.1 server for static sites",
     license: "GPL",
+    params: {
+        port: u16 {
+            default: 80,
+            description: "TCP port to listen on, 1 to 65535 (default 80)",
+        },
+        threads: u32 {
+            default: 0,
+            description: "Number of workers, 0 to 1024; 0 is one for each online CPU (default 0)",
+        },
+        backlog: u32 {
+            default: 2048,
+            description: "Connections that may wait to be accepted, 1 to 65535 (default 2048)",
+        },
+    },
 }
 
-struct RustTux { server: Arc<server::Server> }
+charp_param! {
+    /// The directory that is served.
+    docroot, "rust_tux", "Directory to serve, an absolute path (default /var/www/html)"
+}
+
+charp_param! {
+    /// The address to listen on.
+    address, "rust_tux", "IPv4 or IPv6 address to listen on (default: all of both)"
+}
+
+/// The module. The fields are dropped in this order: nobody can start the server any more when it
+/// stops, which it does when the last reference to it goes.
+struct RustTux {
+    _sysctls: sysctl::Registration<Sysctls<Server>>,
+    _stat: proc::File<Statistics>,
+    _server: Arc<Server>,
+}
 
 impl kernel::Module for RustTux {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let m = linux::context::MaySleep::begin();
-        let config = server::config::Config {
-            document_root: Arc::new(linux::path::Root::open(c"/srv", &m)?, GFP_KERNEL)?,
-            server_port: 80, address: linux::address::Address::ANY, threads: 0, max_connect: 10000, max_backlog: 2048,
-            keepalive_timeout: 15, header_timeout: 10, send_timeout: 30, max_header_len: 8192 };
-        let server = server::Server::new(config)?;
-        server.start(&m)?;
-        Ok(RustTux { server })
+        let may_sleep = MaySleep::begin();
+        let config = Config::new(
+            &Parameters {
+                document_root: docroot.value(),
+                address: address.value(),
+                port: module_parameters::port.value(),
+                threads: module_parameters::threads.value(),
+                backlog: module_parameters::backlog.value(),
+            },
+            &may_sleep,
+        )?;
+        let server = Server::new(config)?;
+        let directory = proc::Directory::new(c"http", &may_sleep)?;
+        let directory = Arc::new(directory, GFP_KERNEL)?;
+        let statistics = server.statistics().clone();
+        let stat = proc::File::new(directory, c"stat", statistics, &may_sleep)?;
+        let table = Arc::new(Sysctls::new(server.clone()), GFP_KERNEL)?;
+        let sysctls = sysctl::Registration::new(Sysctls::<Server>::PATH, table, &may_sleep)?;
+        server.start(&may_sleep)?;
+        Ok(Self {
+            _sysctls: sysctls,
+            _stat: stat,
+            _server: server,
+        })
     }
 }
-impl Drop for RustTux { fn drop(&mut self) { self.server.stop(&linux::context::MaySleep::begin()); } }

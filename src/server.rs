@@ -25,7 +25,7 @@ mod listener;
 mod lookup;
 mod reply;
 mod shared;
-mod stats;
+pub(crate) mod stats;
 mod wheel;
 mod worker;
 
@@ -35,6 +35,7 @@ use crate::linux::kthread::Thread;
 use crate::linux::listener::wait_for_callbacks;
 use crate::linux::workqueue::OwnedQueue;
 use config::Config;
+use kernel::cpu::nr_cpu_ids;
 use kernel::prelude::*;
 use kernel::sync::{
     new_mutex,
@@ -42,7 +43,7 @@ use kernel::sync::{
     Mutex, //
 };
 use shared::Shared;
-use stats::Stats;
+use stats::Statistics;
 use worker::{
     Local,
     Worker, //
@@ -51,10 +52,10 @@ use worker::{
 /// Work items that may wait at a time, each for the answer of a file system.
 const WAITING: u16 = 512;
 
-/// The server.
+/// The server. It stops when it is dropped, which may sleep.
 #[pin_data]
 pub(crate) struct Server {
-    stats: Arc<Stats>,
+    statistics: Arc<Statistics>,
     #[pin]
     control: Mutex<Control>,
 }
@@ -66,24 +67,26 @@ struct Control {
     running: Option<Running>,
 }
 
-/// A server that runs. Fields are dropped in this order by [`Running::stop`].
+/// A server that runs. Dropping it stops it, and waits for the end of all its parts.
 struct Running {
     /// What was configured when it was started.
     config: Arc<Config>,
     shared: Arc<Shared>,
     threads: KVec<Thread<Worker>>,
     workers: KVec<Arc<Worker>>,
-    io: Arc<OwnedQueue>,
+    /// `None` when it was stopped.
+    io: Option<Arc<OwnedQueue>>,
 }
 
 impl Server {
     /// A server that doesn't run yet.
     pub(crate) fn new(config: Config) -> Result<Arc<Self>> {
         let config = Arc::new(config, GFP_KERNEL)?;
-        let stats = Arc::new(Stats::new()?, GFP_KERNEL)?;
+        let workers = usize::try_from(nr_cpu_ids())?;
+        let statistics = Arc::new(Statistics::new(workers)?, GFP_KERNEL)?;
         Arc::pin_init(
             pin_init!(Self {
-                stats,
+                statistics,
                 control <- new_mutex!(
                     Control {
                         config,
@@ -96,95 +99,123 @@ impl Server {
         )
     }
 
-    /// Starts the server, unless it runs.
-    pub(crate) fn start(&self, may_sleep: &MaySleep) -> Result {
+    /// What was counted.
+    pub(crate) fn statistics(&self) -> &Arc<Statistics> {
+        &self.statistics
+    }
+}
+
+impl config::Control for Server {
+    fn config(&self) -> Arc<Config> {
+        self.control.lock().config.clone()
+    }
+
+    fn started_with(&self) -> Option<Arc<Config>> {
+        let control = self.control.lock();
+        control.running.as_ref().map(|running| running.config.clone())
+    }
+
+    fn update(&self, change: &dyn Fn(&Config) -> Result<Config>, _: &MaySleep) -> Result {
+        let mut control = self.control.lock();
+        let config = Arc::new(change(&control.config)?, GFP_KERNEL)?;
+        if let Some(running) = &control.running {
+            running.shared.configure(&config);
+        }
+        control.config = config;
+        Ok(())
+    }
+
+    fn start(&self, may_sleep: &MaySleep) -> Result {
         let mut control = self.control.lock();
         if control.running.is_none() {
-            let running = Running::start(&control.config, &self.stats, may_sleep)?;
+            let running = Running::start(&control.config, &self.statistics, may_sleep)?;
             control.running = Some(running);
         }
         Ok(())
     }
 
-    /// Stops the server, if it runs. All connections are closed.
-    pub(crate) fn stop(&self, may_sleep: &MaySleep) {
+    fn stop(&self, _: &MaySleep) -> Result {
         let mut control = self.control.lock();
-        if let Some(running) = control.running.take() {
-            running.stop(may_sleep);
-        }
+        drop(control.running.take());
+        Ok(())
     }
 }
 
 impl Running {
     /// Starts the parts of a server.
-    fn start(config: &Arc<Config>, stats: &Arc<Stats>, may_sleep: &MaySleep) -> Result<Self> {
+    fn start(config: &Arc<Config>, statistics: &Statistics, may_sleep: &MaySleep) -> Result<Self> {
         let io = Arc::new(OwnedQueue::new(c"rust_tux", WAITING)?, GFP_KERNEL)?;
-        let shared = Shared::new(config, stats, may_sleep)?;
+        let shared = Shared::new(config, may_sleep)?;
         let mut running = Self {
             config: config.clone(),
             shared,
             threads: KVec::new(),
             workers: KVec::new(),
-            io,
+            io: Some(io.clone()),
         };
-        let result = running.start_workers(may_sleep).and_then(|()| {
-            let mut workers = KVec::new();
-            for worker in &running.workers {
-                workers.push(worker.clone(), GFP_KERNEL)?;
-            }
-            running.shared.listen(workers, may_sleep)
-        });
-        match result {
-            Ok(()) => Ok(running),
-            Err(error) => {
-                running.stop(may_sleep);
-                Err(error)
-            }
+        running.start_workers(statistics, &io, may_sleep)?;
+        let mut workers = KVec::with_capacity(running.workers.len(), GFP_KERNEL)?;
+        for worker in &running.workers {
+            workers.push_within_capacity(worker.clone())?;
         }
+        let listening = running.shared.listen(workers, may_sleep);
+        listening.inspect_err(|error| {
+            let why = match *error {
+                error if error == EADDRINUSE => "another server listens there",
+                error if error == EADDRNOTAVAIL => "no interface has this address",
+                _ => "failed",
+            };
+            let (address, port) = (config.address, config.server_port);
+            pr_err!("can't listen on address {address} port {port}: {why} ({error:?})\n");
+        })?;
+        Ok(running)
     }
 
     /// Starts as many workers as configured, or one for each CPU that is online.
-    fn start_workers(&mut self, may_sleep: &MaySleep) -> Result {
+    fn start_workers(
+        &mut self,
+        statistics: &Statistics,
+        io: &Arc<OwnedQueue>,
+        may_sleep: &MaySleep,
+    ) -> Result {
         let wanted = usize::try_from(self.config.threads)?;
-        let mut cpus = KVec::new();
-        for cpu in cpu::online() {
-            cpus.push(cpu, GFP_KERNEL)?;
-        }
-        let count = if wanted == 0 { cpus.len() } else { wanted };
-        for (number, cpu) in cpus.iter().cycle().take(count).enumerate() {
-            let worker = Arc::new(Worker::new(number, self.shared.clone()), GFP_KERNEL)?;
-            let local = Local::new(self.config.clone(), self.io.clone())?;
-            self.workers.push(worker.clone(), GFP_KERNEL)?;
-            self.threads.reserve(1, GFP_KERNEL)?;
+        let online = cpu::online().fold(0, |count: usize, _| count.saturating_add(1));
+        let count = if wanted == 0 { online } else { wanted };
+        self.workers = KVec::with_capacity(count, GFP_KERNEL)?;
+        let mut threads = KVec::with_capacity(count, GFP_KERNEL)?;
+        let mut cpus = cpu::online();
+        for number in 0..count {
+            // More workers than CPUs begin again with the first.
+            let next = cpus.next().or_else(|| {
+                cpus = cpu::online();
+                cpus.next()
+            });
+            let counters = statistics.worker(number).ok_or(EINVAL)?;
+            let worker = Arc::new(Worker::new(counters, self.shared.clone()), GFP_KERNEL)?;
+            let local = Local::new(self.config.clone(), io.clone())?;
+            self.workers.push_within_capacity(worker.clone())?;
             let number = u32::try_from(number)?;
-            let thread = Thread::spawn(worker.clone(), local, number, *cpu, may_sleep)?;
-            worker.set_thread(thread.task());
-            self.threads.push(thread, GFP_KERNEL)?;
+            let thread = Thread::spawn(worker, local, number, next.unwrap_or(0), may_sleep)?;
+            thread.body().set_thread(thread.task());
+            threads.push_within_capacity(thread)?;
         }
+        self.threads = threads;
         Ok(())
     }
+}
 
-    /// Stops it, and waits for the end of all its parts.
-    fn stop(self, may_sleep: &MaySleep) {
-        let Self {
-            config,
-            shared,
-            threads,
-            workers,
-            io,
-        } = self;
-        shared.close(may_sleep);
+impl Drop for Running {
+    fn drop(&mut self) {
+        let may_sleep = MaySleep::begin();
+        self.shared.close(&may_sleep);
         // Each thread ends its connections.
-        drop(threads);
+        drop(core::mem::take(&mut self.threads));
         // Waits for the work items; the threads had the other references.
-        drop(io);
+        drop(self.io.take());
         // An item that has ended meanwhile has queued its connection.
-        for worker in &workers {
+        for worker in &self.workers {
             worker.drain();
         }
-        drop(workers);
-        wait_for_callbacks(may_sleep);
-        drop(shared);
-        drop(config);
+        wait_for_callbacks(&may_sleep);
     }
 }

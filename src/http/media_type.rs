@@ -2,6 +2,8 @@
 
 //! Media types (RFC 9110 8.3.1), from the extension of a file's name.
 
+use core::cmp::Ordering;
+
 /// The media type of what is not known.
 pub(crate) const UNKNOWN: &str = "application/octet-stream";
 
@@ -205,10 +207,17 @@ fn look_up(extension: &[u8]) -> Option<&'static str> {
         *to = from.to_ascii_lowercase();
     }
     let lower: &[u8] = lower;
-    let at = TYPES
-        .binary_search_by(|(extension, _)| extension.as_bytes().cmp(lower))
-        .ok()?;
-    TYPES.get(at).map(|(_, media_type)| *media_type)
+    // A binary search; that of `core` has overflow checks which the compiler can't prove away.
+    let mut types = TYPES;
+    loop {
+        let (before, rest) = types.split_at_checked(types.len() / 2)?;
+        let ((extension, media_type), behind) = rest.split_first()?;
+        types = match lower.iter().cmp(extension.as_bytes()) {
+            Ordering::Less => before,
+            Ordering::Equal => return Some(media_type),
+            Ordering::Greater => behind,
+        };
+    }
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@
 //!
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
 
+use super::bindings;
 use core::cell::UnsafeCell;
 use kernel::ffi::{
     c_char,
     c_void, //
 };
 use kernel::prelude::*;
-use kernel::str::CStrExt as _;
 
 /// The value of a parameter that [`charp_param!`](crate::charp_param) has declared.
 pub(crate) struct Charp(UnsafeCell<*mut c_char>);
@@ -32,9 +32,14 @@ impl Charp {
         if value.is_null() {
             return None;
         }
-        // SAFETY: `param_set_charp()` stores a copy that ends in NUL. It is freed after the
-        // module's exit, when nothing static of the module is left.
-        Some(unsafe { CStr::from_char_ptr(value) })
+        // (`CStr::from_char_ptr()` has an overflow check that the compiler can't prove away.)
+        //
+        // SAFETY: `param_set_charp()` stores a copy that ends in NUL.
+        let len = unsafe { bindings::strlen(value) }.wrapping_add(1);
+        // SAFETY: As above. It is freed after the module's exit, when nothing static of the
+        // module is left.
+        let octets = unsafe { core::slice::from_raw_parts(value, len) };
+        CStr::from_bytes_with_nul(octets).ok()
     }
 
     /// Where `param_ops_charp` keeps the value.

@@ -129,7 +129,8 @@ impl<T: Table> Registration<T> {
     ///
     /// The methods may be called before this returns.
     pub(crate) fn new(path: &CStr, table: Arc<T>, _context: &MaySleep) -> Result<Self> {
-        let count = T::KNOBS.iter().map(|knob| knob.names().len()).sum();
+        let counts = T::KNOBS.iter().map(|knob| knob.names().len());
+        let count = counts.fold(0, usize::saturating_add);
         let mut entries = KVec::with_capacity(count, GFP_KERNEL)?;
         for knob in T::KNOBS {
             for name in knob.names() {
@@ -218,7 +219,8 @@ impl<T: Table> Handler<T> {
     }
 }
 
-/// Prints a value and a newline, and copies what lies behind `position`. Returns how much.
+/// Prints a value, with a newline unless it is empty, and copies what lies behind `position`.
+/// Returns how much.
 fn read<T: Table>(
     table: &T,
     knob: &T::Knob,
@@ -227,7 +229,9 @@ fn read<T: Table>(
 ) -> Result<usize> {
     let mut text = Text::new()?;
     table.read(knob, &mut text)?;
-    text.push(b"\n")?;
+    if !text.octets().is_empty() {
+        text.push(b"\n")?;
+    }
 
     let start = usize::try_from(*position)?;
     let Some((_, rest)) = text.octets().split_at_checked(start) else {

@@ -29,7 +29,6 @@ use crate::linux::callbacks::{
     Events, //
 };
 use crate::linux::sock::Sock;
-use kernel::prelude::*;
 use kernel::sync::atomic::{
     Atomic,
     Relaxed, //
@@ -143,7 +142,7 @@ impl Timer {
     pub(super) fn counter(self) -> Counter {
         match self {
             Timer::Header => Counter::TimeoutHeader,
-            Timer::KeepAlive => Counter::TimeoutKeepAlive,
+            Timer::KeepAlive => Counter::TimeoutKeepalive,
             Timer::Send => Counter::TimeoutSend,
             Timer::Body => Counter::TimeoutBody,
             Timer::Linger => Counter::TimeoutLinger,

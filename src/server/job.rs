@@ -2,6 +2,7 @@
 
 //! What may wait for a disk or for another machine: a work item that ends by waking its connection.
 
+use super::config::DocumentRoot;
 use super::connection::Connection;
 use super::lookup::{
     self,
@@ -11,10 +12,7 @@ use super::shared::Shared;
 use crate::linux::context::MaySleep;
 use crate::linux::file::File;
 use crate::linux::fragment::Fragments;
-use crate::linux::path::{
-    Lookup,
-    Root, //
-};
+use crate::linux::path::Lookup;
 use crate::linux::sock::Sock;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
@@ -36,9 +34,9 @@ pub(super) enum Task {
     /// Look a name up, and open the file.
     Open {
         /// The document root.
-        root: Arc<Root>,
+        root: Arc<DocumentRoot>,
         /// The name, decoded and normalized.
-        name: KVec<u8>,
+        name: KVVec<u8>,
         /// Whether the name is of a directory.
         is_directory: bool,
     },
@@ -118,10 +116,14 @@ impl Task {
                 root,
                 name,
                 is_directory,
-            } => Task::Opened(
-                lookup::resolve(&root, &name, is_directory, Lookup::MayBlock, may_sleep)
-                    .unwrap_or(Resolution::Busy),
-            ),
+            } => {
+                let len = name.len().saturating_add(lookup::BEYOND);
+                let resolution = KVVec::from_elem(0, len, GFP_KERNEL).ok().and_then(|mut buffer| {
+                    let mode = Lookup::MayBlock;
+                    lookup::resolve(root.root(), &name, is_directory, mode, &mut buffer, may_sleep)
+                });
+                Task::Opened(resolution.unwrap_or(Resolution::Busy))
+            }
             Task::Read {
                 file,
                 offset,

@@ -6,6 +6,7 @@ use super::connection::{
     Admission,
     Connection, //
 };
+use super::stats::Counter;
 use super::worker::Worker;
 use super::shared::Shared;
 use crate::linux::callbacks::Accept;
@@ -38,7 +39,11 @@ impl Accept for Acceptor {
 
     fn admit(&self) -> Option<Connection> {
         let worker = self.worker()?.clone();
-        Some(Connection::new(worker, Admission::new(&self.shared)?))
+        let Some(admission) = Admission::new(&self.shared) else {
+            worker.counters().count(Counter::Delayed);
+            return None;
+        };
+        Some(Connection::new(worker, admission))
     }
 
     fn pending(&self) {

@@ -18,6 +18,9 @@ use kernel::sync::Arc;
 /// What is served for a directory.
 pub(super) const INDEX: &[u8] = b"index.html";
 
+/// Octets that a buffer for names needs beyond the longest name: a slash, the index, and NUL.
+pub(super) const BEYOND: usize = 1 + INDEX.len() + 1;
+
 /// Permission bits of which a file must have one to be served: others may read it.
 const MODE_ALLOWED: u16 = 0o004;
 
@@ -48,7 +51,8 @@ pub(super) struct Document {
 }
 
 /// Looks up `name`, which is decoded and normalized, with the credentials of the caller. For a
-/// directory that is written as one (`is_directory`), its index is looked up.
+/// directory that is written as one (`is_directory`), its index is looked up. `buffer` has
+/// [`BEYOND`] octets more than `name`.
 ///
 /// `None` means that this can't be told without waiting, if `mode` is [`Lookup::Cached`].
 pub(super) fn resolve(
@@ -56,12 +60,13 @@ pub(super) fn resolve(
     name: &[u8],
     is_directory: bool,
     mode: Lookup,
+    buffer: &mut [u8],
     may_sleep: &MaySleep,
 ) -> Option<Resolution> {
     let result = if is_directory {
-        index(root, name, mode, may_sleep)
+        index(root, name, mode, buffer, may_sleep)
     } else {
-        one(root, name, mode, may_sleep)
+        one(root, name, mode, buffer, may_sleep)
     };
     match result {
         Ok(resolution) => resolution,
@@ -87,15 +92,15 @@ fn one(
     root: &Root,
     name: &[u8],
     mode: Lookup,
+    buffer: &mut [u8],
     may_sleep: &MaySleep,
 ) -> Result<Option<Resolution>> {
-    let mut path = KVec::with_capacity(name.len().saturating_add(1), GFP_KERNEL)?;
-    path.extend_from_slice(name, GFP_KERNEL)?;
-    let Some(found) = find(root, &mut path, mode, may_sleep)? else {
+    let Some(found) = find(root, &[name, b"\0"], mode, buffer, may_sleep)? else {
         return Ok(None);
     };
-    match found.attributes(may_sleep)?.kind {
-        Kind::Regular => open(&found, mode, may_sleep),
+    let attributes = found.attributes(may_sleep)?;
+    match attributes.kind {
+        Kind::Regular => open(&found, attributes, mode, may_sleep),
         Kind::Directory => Ok(Some(Resolution::Directory)),
         Kind::Other => Ok(Some(Resolution::Forbidden)),
     }
@@ -106,45 +111,52 @@ fn index(
     root: &Root,
     name: &[u8],
     mode: Lookup,
+    buffer: &mut [u8],
     may_sleep: &MaySleep,
 ) -> Result<Option<Resolution>> {
-    let len = name.len().saturating_add(INDEX.len()).saturating_add(2);
-    let mut path = KVec::with_capacity(len, GFP_KERNEL)?;
-    path.extend_from_slice(name, GFP_KERNEL)?;
-    if !name.is_empty() {
-        path.push(b'/', GFP_KERNEL)?;
-    }
-    path.extend_from_slice(INDEX, GFP_KERNEL)?;
-    match find(root, &mut path, mode, may_sleep) {
-        Ok(Some(found)) => open(&found, mode, may_sleep),
+    let slash: &[u8] = if name.is_empty() { b"" } else { b"/" };
+    match find(root, &[name, slash, INDEX, b"\0"], mode, buffer, may_sleep) {
+        Ok(Some(found)) => {
+            let attributes = found.attributes(may_sleep)?;
+            open(&found, attributes, mode, may_sleep)
+        }
         Ok(None) => Ok(None),
         Err(error) if error == ENOENT => {
-            // Whether there is a directory without an index, or no directory.
-            let mut path = KVec::with_capacity(name.len().saturating_add(1), GFP_KERNEL)?;
-            path.extend_from_slice(name, GFP_KERNEL)?;
-            Ok(find(root, &mut path, mode, may_sleep)?.map(|_| Resolution::Forbidden))
+            // A directory without an index, or no directory.
+            let found = find(root, &[name, slash, b"\0"], mode, buffer, may_sleep)?;
+            Ok(found.map(|_| Resolution::Forbidden))
         }
         Err(error) => Err(error),
     }
 }
 
-/// Looks up `path`, to which a NUL is added.
+/// Looks up the name that `parts` make, the last of which is NUL. It is put together in `buffer`.
 fn find(
     root: &Root,
-    path: &mut KVec<u8>,
+    parts: &[&[u8]],
     mode: Lookup,
+    buffer: &mut [u8],
     may_sleep: &MaySleep,
 ) -> Result<Option<Path>> {
-    path.push(0, GFP_KERNEL)?;
-    let name = CStr::from_bytes_with_nul(path).map_err(|_| ENOENT)?;
+    let mut len: usize = 0;
+    for (to, from) in buffer.iter_mut().zip(parts.iter().copied().flatten()) {
+        *to = *from;
+        len = len.saturating_add(1);
+    }
+    let name = buffer.get(..len).ok_or(ENAMETOOLONG)?;
+    let name = CStr::from_bytes_with_nul(name).map_err(|_| ENAMETOOLONG)?;
     let found = root.lookup(name, mode, may_sleep)?;
     // A file whose attributes may have to be asked for elsewhere is as good as not cached.
     Ok(found.filter(|found| mode == Lookup::MayBlock || found.is_local()))
 }
 
 /// Opens what was found, if it may be served.
-fn open(found: &Path, mode: Lookup, may_sleep: &MaySleep) -> Result<Option<Resolution>> {
-    let attributes = found.attributes(may_sleep)?;
+fn open(
+    found: &Path,
+    attributes: Attributes,
+    mode: Lookup,
+    may_sleep: &MaySleep,
+) -> Result<Option<Resolution>> {
     if attributes.kind != Kind::Regular || attributes.mode & MODE_ALLOWED == 0 {
         return Ok(Some(Resolution::Forbidden));
     }

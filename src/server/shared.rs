@@ -6,7 +6,7 @@ use super::config::Config;
 use super::listener::Acceptor;
 use super::stats::{
     Counter,
-    Stats, //
+    Counters, //
 };
 use super::worker::Worker;
 use crate::linux::context::MaySleep;
@@ -60,14 +60,12 @@ pub(super) struct Shared {
     #[pin]
     listening: Mutex<Listening>,
     credentials: Credentials,
-    stats: Arc<Stats>,
 }
 
 impl Shared {
     /// For a server that starts as `config` says.
     pub(super) fn new(
         config: &Arc<Config>,
-        stats: &Arc<Stats>,
         may_sleep: &MaySleep,
     ) -> Result<Arc<Self>> {
         let credentials = Credentials::unprivileged(USER, may_sleep)?;
@@ -89,7 +87,6 @@ impl Shared {
                     "rust_tux::Shared::listening"
                 ),
                 credentials,
-                stats: stats.clone(),
             }),
             GFP_KERNEL,
         )
@@ -120,16 +117,6 @@ impl Shared {
     /// What files are opened with.
     pub(super) fn credentials(&self) -> &Credentials {
         &self.credentials
-    }
-
-    /// The counters.
-    pub(super) fn stats(&self) -> &Stats {
-        &self.stats
-    }
-
-    /// Connections that there are.
-    pub(super) fn connections(&self) -> u64 {
-        u64::try_from(self.open.load(Relaxed)).unwrap_or(0)
     }
 
     /// Counts one more connection, unless there are as many as may be. Any context.
@@ -207,19 +194,21 @@ impl Shared {
         drop(workers);
     }
 
-    /// Does what is to be done for the listening socket in a thread, that of the worker number
-    /// `worker`, at the second `now`.
-    pub(super) fn attend(self: &Arc<Self>, now: u64, worker: usize, may_sleep: &MaySleep) {
+    /// Does what is to be done for the listening socket in a thread, at the second `now`; counted
+    /// by `counters`.
+    pub(super) fn attend(self: &Arc<Self>, now: u64, counters: &Counters, may_sleep: &MaySleep) {
         if !self.wants_attention(now) {
             return;
         }
         let mut listening = self.listening.lock();
         if now >= self.retry_at.load(Relaxed) && self.is_aborted.xchg(0, Full) != 0 {
-            self.repair(&mut listening, now, worker, may_sleep);
+            self.repair(&mut listening, now, counters, may_sleep);
         }
         if self.is_pending.xchg(0, Full) != 0 {
             if let Some(listener) = &listening.listener {
-                if listener.accept(ACCEPT, may_sleep) == ACCEPT {
+                let taken = listener.accept(ACCEPT, may_sleep);
+                counters.add(Counter::AcceptedByWorker, taken as u64);
+                if taken == ACCEPT {
                     self.set_pending();
                 }
             }
@@ -231,7 +220,7 @@ impl Shared {
         self: &Arc<Self>,
         listening: &mut Listening,
         now: u64,
-        worker: usize,
+        counters: &Counters,
         may_sleep: &MaySleep,
     ) {
         let Some(workers) = listening.workers.clone() else {
@@ -241,11 +230,11 @@ impl Shared {
         drop(listening.listener.take());
         match self.open_listener(workers, may_sleep) {
             Ok(listener) => {
-                self.stats.add(worker, Counter::ListenerRepairs, 1);
+                counters.count(Counter::ListenerRepairs);
                 listening.listener = Some(listener);
             }
             Err(_) => {
-                self.stats.add(worker, Counter::ListenerRepairsFailed, 1);
+                counters.count(Counter::ListenerRepairsFailed);
                 self.retry_at.store(now.saturating_add(1), Relaxed);
                 self.set_aborted();
             }

@@ -1,13 +1,232 @@
 // SPDX-License-Identifier: GPL-2.0
-//! stub
-use crate::http::{bad_request::BadRequest, response::Status};
+
+//! Counters of what the server did and why it refused, for `/proc/net/http/stat`.
+//!
+//! Each worker counts in memory of its own, so that workers don't slow each other down; who reads
+//! adds up. The sums are those of no single moment, and each of them only grows, as long as the
+//! module is loaded.
+
+use crate::http::bad_request::BadRequest;
+use crate::http::response::Status;
+use crate::linux::proc::Show;
 use kernel::prelude::*;
-#[derive(Clone, Copy)]
-pub(crate) enum Counter { TimeoutHeader, TimeoutKeepAlive, TimeoutSend, TimeoutBody, TimeoutLinger, ConnectionsAccepted, ConnectionsClosed, ConnectionsReset, RequestsIncomplete, DeferredLookups, DeferredReads, OctetsSent, OctetsDrained, FilesTruncated, FilesFailed, BodiesTooLong, OutOfMemory, ListenerRepairs, ListenerRepairsFailed }
-pub(crate) struct Stats;
-impl Stats {
-    pub(crate) fn new() -> Result<Self> { Ok(Stats) }
-    pub(crate) fn add(&self, _w: usize, _c: Counter, _n: u64) {}
-    pub(crate) fn refused(&self, _w: usize, _b: BadRequest) {}
-    pub(crate) fn responded(&self, _w: usize, _s: Status) {}
+use kernel::seq_file::SeqFile;
+use kernel::seq_print;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+use kernel::sync::Arc;
+
+/// Defines [`Counter`] and the names of its variants.
+macro_rules! counters {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal;)*) => {
+        /// What is counted, besides responses by status and bad requests by reason.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Counter {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Counter {
+            /// Every counter, in the order of the declaration.
+            const ALL: &'static [Counter] = &[$(Counter::$variant,)*];
+
+            /// How many counters there are.
+            const COUNT: usize = Counter::ALL.len();
+
+            /// The name in the file.
+            fn name(self) -> &'static str {
+                match self {
+                    $(Counter::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Requests whose head was read to its end, good or bad.
+    Requests => "requests";
+    /// Octets of responses that the socket has taken, heads included.
+    OctetsSent => "octets_sent";
+    /// Connections accepted.
+    Accepted => "connections_accepted";
+    /// Connections accepted by a worker, because the socket's callback could not.
+    AcceptedByWorker => "connections_accepted_by_worker";
+    /// Connections that are gone, for whatever reason.
+    Closed => "connections_closed";
+    /// Connections closed because the peer reset them, or the network failed.
+    Reset => "connections_reset";
+    /// Times that connections were left waiting, because there were `max_connect`.
+    Delayed => "connections_delayed";
+    /// Connections closed because there was no memory.
+    OutOfMemory => "connections_out_of_memory";
+    /// Connections that ended before the request did that had begun.
+    Incomplete => "requests_incomplete";
+    /// Requests that waited for a look-up, because it could sleep.
+    DeferredLookup => "deferred_lookup";
+    /// Times that a response waited for a file to be read.
+    DeferredRead => "deferred_read";
+    /// Connections closed because no request came.
+    TimeoutKeepalive => "timeout_keepalive";
+    /// Connections closed because a head did not end.
+    TimeoutHeader => "timeout_header";
+    /// Connections closed because the body of a request did not end.
+    TimeoutBody => "timeout_body";
+    /// Connections closed because the peer took nothing of a response.
+    TimeoutSend => "timeout_send";
+    /// Connections closed because the peer did not, after their last response.
+    TimeoutLinger => "timeout_linger";
+    /// Connections closed because the peer sent too much after their last response.
+    LimitLinger => "limit_linger";
+    /// Connections closed because the body of a request was too long.
+    LimitBody => "limit_body";
+    /// Octets of requests' bodies that were read and thrown away.
+    OctetsDrained => "octets_drained";
+    /// Responses cut off because the file could not be read.
+    ReadErrors => "read_errors";
+    /// Responses cut off because the file had become shorter.
+    Truncated => "files_truncated";
+    /// Listening sockets that somebody closed under us, and that were made anew.
+    ListenerRepairs => "listener_repairs";
+    /// Times that this could not be done.
+    ListenerRepairsFailed => "listener_repairs_failed";
+}
+
+/// Something to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// One of our own counters.
+    Counter(Counter),
+    /// A response.
+    Response(Status),
+    /// A request that is refused for what it is.
+    BadRequest(BadRequest),
+}
+
+impl Event {
+    /// How many events there are.
+    const COUNT: usize = Counter::COUNT + Status::COUNT + BadRequest::COUNT;
+
+    /// The place among the numbers of [`Counters`].
+    fn index(self) -> usize {
+        match self {
+            // CAST: A variant without fields is its place in the declaration.
+            Event::Counter(counter) => counter as usize,
+            Event::Response(status) => status.index().saturating_add(Counter::COUNT),
+            Event::BadRequest(reason) => reason
+                .index()
+                .saturating_add(Counter::COUNT + Status::COUNT),
+        }
+    }
+}
+
+impl From<Counter> for Event {
+    fn from(counter: Counter) -> Self {
+        Event::Counter(counter)
+    }
+}
+
+impl From<Status> for Event {
+    fn from(status: Status) -> Self {
+        Event::Response(status)
+    }
+}
+
+impl From<BadRequest> for Event {
+    fn from(reason: BadRequest) -> Self {
+        Event::BadRequest(reason)
+    }
+}
+
+/// The counters of one worker. They lie in an allocation of their own, thus in their own cache
+/// lines.
+pub(crate) struct Counters {
+    numbers: KVec<Atomic<u64>>,
+}
+
+impl Counters {
+    /// Counters that are all 0.
+    fn new() -> Result<Self> {
+        let mut numbers = KVec::with_capacity(Event::COUNT, GFP_KERNEL)?;
+        while numbers.len() < Event::COUNT {
+            numbers
+                .push_within_capacity(Atomic::new(0))
+                .map_err(|_| EINVAL)?;
+        }
+        Ok(Self { numbers })
+    }
+
+    /// Counts one event. Any context.
+    pub(crate) fn count(&self, event: impl Into<Event>) {
+        self.add(event, 1);
+    }
+
+    /// Adds to a counter, which wraps around. Any context.
+    pub(crate) fn add(&self, event: impl Into<Event>, number: u64) {
+        if let Some(counter) = self.numbers.get(event.into().index()) {
+            // ORDERING: A count tells of nothing but itself.
+            counter.add(number, Relaxed);
+        }
+    }
+
+    /// The number of `event`.
+    fn number(&self, event: Event) -> u64 {
+        match self.numbers.get(event.index()) {
+            // ORDERING: As above.
+            Some(counter) => counter.load(Relaxed),
+            None => 0,
+        }
+    }
+}
+
+/// The counters of all workers. They stay when the server is stopped and started.
+pub(crate) struct Statistics {
+    workers: KVec<Arc<Counters>>,
+}
+
+impl Statistics {
+    /// Makes counters for `workers` workers; with more of them some count together.
+    pub(crate) fn new(workers: usize) -> Result<Self> {
+        let workers_or_one = workers.max(1);
+        let mut workers = KVec::with_capacity(workers_or_one, GFP_KERNEL)?;
+        while workers.len() < workers_or_one {
+            let counters = Arc::new(Counters::new()?, GFP_KERNEL)?;
+            workers.push_within_capacity(counters).map_err(|_| EINVAL)?;
+        }
+        Ok(Self { workers })
+    }
+
+    /// The counters of the worker of that number.
+    pub(crate) fn worker(&self, number: usize) -> Option<Arc<Counters>> {
+        let number = number.checked_rem(self.workers.len())?;
+        self.workers.get(number).cloned()
+    }
+
+    /// The sum over the workers.
+    fn sum(&self, event: impl Into<Event>) -> u64 {
+        let event = event.into();
+        let numbers = self.workers.iter().map(|worker| worker.number(event));
+        numbers.fold(0, u64::wrapping_add)
+    }
+}
+
+impl Show for Statistics {
+    /// A line `name value` for each counter, those that are 0 too: so the lines are always the
+    /// same, whatever the workers have met.
+    fn show(&self, out: &SeqFile) {
+        // Closed first: so a connection that comes and goes meanwhile counts as open, not as -1.
+        let closed = self.sum(Counter::Closed);
+        let open = self.sum(Counter::Accepted).saturating_sub(closed);
+        seq_print!(out, "connections_open {}\n", open);
+        for counter in Counter::ALL {
+            seq_print!(out, "{} {}\n", counter.name(), self.sum(*counter));
+        }
+        for status in Status::ALL {
+            seq_print!(out, "responses_{} {}\n", status.code(), self.sum(*status));
+        }
+        for reason in BadRequest::ALL {
+            seq_print!(out, "bad_request_{} {}\n", reason.name(), self.sum(*reason));
+        }
+    }
 }

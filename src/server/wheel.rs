@@ -49,7 +49,7 @@ impl Wheel {
     pub(super) fn set(&mut self, sock: &ARef<Sock<Connection>>, deadline: u64) {
         let first = self.now.saturating_add(1);
         let last = self.now.saturating_add(SECONDS as u64).saturating_sub(1);
-        let at = deadline.clamp(first, last);
+        let at = deadline.min(last).max(first);
         if self.lists.insert(Self::index(at), sock.clone()) {
             self.count = self.count.saturating_add(1);
         }

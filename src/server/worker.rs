@@ -31,7 +31,10 @@ use super::reply::{
     Progress,
     Response, //
 };
-use super::stats::Counter;
+use super::stats::{
+    Counter,
+    Counters, //
+};
 use super::wheel::Wheel;
 use super::shared::Shared;
 use crate::http::bad_request::BadRequest;
@@ -73,15 +76,12 @@ const TURN_REQUESTS: usize = 16;
 /// Octets that a connection may send, or throw away, in one turn.
 const TURN_OCTETS: usize = 256 << 10;
 
-/// Octets that are thrown away of what comes behind the last response.
-const LINGER_OCTETS: usize = 16 << 20;
-
-/// Seconds that a connection lingers without an octet of the peer, and in all.
-const LINGER_SECONDS: (u64, u64) = (5, 30);
+/// How many times as long as without an octet of the peer a connection lingers in all.
+const LINGER_TIMES: u64 = 6;
 
 /// What others see of a worker.
 pub(crate) struct Worker {
-    number: usize,
+    counters: Arc<Counters>,
     queue: Queue<Connection>,
     thread: SetOnce<ARef<Thread>>,
     shared: Arc<Shared>,
@@ -100,6 +100,8 @@ pub(crate) struct Local {
     scratch: KVVec<u8>,
     /// Where a path is decoded.
     name: KVVec<u8>,
+    /// Where a name is put together for its lookup.
+    lookup: KVVec<u8>,
     /// Where the head of a response is composed.
     head: KVVec<u8>,
     /// Fragments that no response uses.
@@ -119,6 +121,7 @@ impl Local {
             cache: page_frag::Cache::new(),
             scratch: KVVec::from_elem(0, limits.head, GFP_KERNEL)?,
             name: KVVec::from_elem(0, limits.target, GFP_KERNEL)?,
+            lookup: lookup_buffer(&limits)?,
             head: KVVec::from_elem(0, reply::HEAD_LEN, GFP_KERNEL)?,
             spare: None,
             now,
@@ -149,6 +152,10 @@ impl Local {
         let Ok(name) = KVVec::from_elem(0, limits.target, GFP_KERNEL) else {
             return;
         };
+        let Ok(lookup) = lookup_buffer(&limits) else {
+            return;
+        };
+        self.lookup = lookup;
         self.scratch = scratch;
         self.name = name;
         self.limits = limits;
@@ -166,7 +173,7 @@ impl Local {
             },
             Timer::Send => u64::from(self.config.send_timeout),
             Timer::Body => u64::from(self.config.header_timeout),
-            Timer::Linger => LINGER_SECONDS.0,
+            Timer::Linger => u64::from(self.config.linger_timeout),
         };
         let mut deadline = self.now.saturating_add(seconds);
         if timer == Timer::Linger {
@@ -187,6 +194,12 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
+/// A buffer for the longest name.
+fn lookup_buffer(limits: &Limits) -> Result<KVVec<u8>> {
+    let len = limits.target.saturating_add(lookup::BEYOND);
+    Ok(KVVec::from_elem(0, len, GFP_KERNEL)?)
+}
+
 /// What comes next for a connection.
 enum Next {
     /// The next step of the same turn.
@@ -201,9 +214,9 @@ enum Next {
 
 impl Worker {
     /// A worker without a thread.
-    pub(super) fn new(number: usize, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(counters: Arc<Counters>, shared: Arc<Shared>) -> Self {
         Self {
-            number,
+            counters,
             queue: Queue::new(),
             thread: SetOnce::new(),
             shared,
@@ -234,9 +247,14 @@ impl Worker {
         drop(self.queue.take_all());
     }
 
+    /// What the worker counts.
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// Counts `amount`.
     fn count(&self, counter: Counter, amount: usize) {
-        self.shared.stats().add(self.number, counter, amount as u64);
+        self.counters.add(counter, amount as u64);
     }
 
     /// One turn of `sock`.
@@ -251,7 +269,7 @@ impl Worker {
             return;
         };
         if sock.data().is_first_look() {
-            self.count(Counter::ConnectionsAccepted, 1);
+            self.count(Counter::Accepted, 1);
             local.wait(sock, locked.state(), Timer::Header);
         }
         let before = if is_late { None } else { Some(sock.data().deadline()) };
@@ -260,7 +278,10 @@ impl Worker {
         match next {
             Next::End(how, counter) => {
                 local.wheel.remove(sock);
-                self.count(counter, 1);
+                if counter != Counter::Closed {
+                    self.count(counter, 1);
+                }
+                self.count(Counter::Closed, 1);
                 sock.close(how, may_sleep);
             }
             Next::Go | Next::Wait | Next::Again => {
@@ -286,7 +307,7 @@ impl Worker {
     ) -> Next {
         let (state, stream) = locked.parts();
         if stream.is_closed() {
-            return Next::End(Close::Orderly, Counter::ConnectionsReset);
+            return Next::End(Close::Orderly, Counter::Reset);
         }
         if is_late {
             match self.late(sock, state, stream, local) {
@@ -317,11 +338,11 @@ impl Worker {
                                 state.phase = Phase::Sending(response);
                                 Next::Go
                             } else {
-                                Next::End(Close::Abort, Counter::FilesTruncated)
+                                Next::End(Close::Abort, Counter::Truncated)
                             }
                         }
                         Some(Task::WasRead(_, Err(_))) => {
-                            Next::End(Close::Abort, Counter::FilesFailed)
+                            Next::End(Close::Abort, Counter::ReadErrors)
                         }
                         _ => {
                             state.phase = Phase::Reading(response, job);
@@ -402,9 +423,9 @@ impl Worker {
                     return Next::End(
                         Close::Orderly,
                         if is_empty {
-                            Counter::ConnectionsClosed
+                            Counter::Closed
                         } else {
-                            Counter::RequestsIncomplete
+                            Counter::Incomplete
                         },
                     );
                 }
@@ -419,7 +440,7 @@ impl Worker {
                 return Next::Wait;
             }
             Err(bad) => {
-                self.shared.stats().refused(self.number, bad);
+                self.counters.count(bad);
                 self.refuse(state, stream, bad.status(), explain(bad), local);
                 local.wait(sock, state, Timer::Send);
                 return Next::Go;
@@ -428,19 +449,21 @@ impl Worker {
         let path = target::normalize(request.target.path, &mut local.name);
         let action = match &path {
             Err(bad) => {
-                self.shared.stats().refused(self.number, *bad);
+                self.counters.count(*bad);
                 Action::Reject(bad.status(), explain(*bad))
             }
             Ok(path) => dispatch::dispatch(&request, local.moment.seconds, || {
                 resolution.or_else(|| {
-                    let root = &local.config.document_root;
-                    lookup::resolve(root, path.name, path.is_directory, Lookup::Cached, may_sleep)
+                    let root = local.config.document_root.root();
+                    let (name, buffer) = (path.name, &mut local.lookup);
+                    let mode = Lookup::Cached;
+                    lookup::resolve(root, name, path.is_directory, mode, buffer, may_sleep)
                 })
             }),
         };
         let path = path.ok();
         if matches!(action, Action::Defer) {
-            self.count(Counter::DeferredLookups, 1);
+            self.count(Counter::DeferredLookup, 1);
             let path = path.unwrap_or(target::Path {
                 name: &[],
                 is_directory: true,
@@ -462,6 +485,7 @@ impl Worker {
             &mut local.head,
         );
         stream.consume(len);
+        self.count(Counter::Requests, 1);
         state.scanned = 0;
         state.requests = state.requests.saturating_add(1);
         local.wait(sock, state, Timer::Send);
@@ -476,8 +500,10 @@ impl Worker {
         config: &Config,
         io: &OwnedQueue,
     ) -> Result<Arc<Job>> {
-        let mut name = KVec::with_capacity(path.name.len(), GFP_KERNEL)?;
-        name.extend_from_slice(path.name, GFP_KERNEL)?;
+        let mut name = KVVec::from_elem(0, path.name.len(), GFP_KERNEL)?;
+        for (to, from) in name.iter_mut().zip(path.name) {
+            *to = *from;
+        }
         let task = Task::Open {
             root: config.document_root.clone(),
             name,
@@ -497,7 +523,7 @@ impl Worker {
         });
         match fragments {
             Ok(fragments) => {
-                self.shared.stats().responded(self.number, plan.status);
+                self.counters.count(plan.status);
                 state.phase = Phase::Sending(Response::new(plan, fragments));
                 Next::Go
             }
@@ -563,7 +589,7 @@ impl Worker {
                 Next::Again
             }
             Progress::Cold(task) => {
-                self.count(Counter::DeferredReads, 1);
+                self.count(Counter::DeferredRead, 1);
                 match Job::start(task, sock, &self.shared, &local.io) {
                     Ok(job) => {
                         state.phase = Phase::Reading(response, job);
@@ -572,7 +598,7 @@ impl Worker {
                     Err(_) => Next::End(Close::Abort, Counter::OutOfMemory),
                 }
             }
-            Progress::Lost => Next::End(Close::Abort, Counter::ConnectionsReset),
+            Progress::Lost => Next::End(Close::Abort, Counter::Reset),
         }
     }
 
@@ -587,7 +613,7 @@ impl Worker {
         let octets = stream.peek(&mut local.scratch);
         if octets.is_empty() {
             if stream.is_read_closed() {
-                return Next::End(Close::Orderly, Counter::RequestsIncomplete);
+                return Next::End(Close::Orderly, Counter::Incomplete);
             }
             state.phase = Phase::Draining(drain);
             return Next::Wait;
@@ -601,14 +627,14 @@ impl Worker {
                     state.drained = 0;
                     state.timer = Timer::Send;
                 } else if dispatch::is_too_long(state.drained) {
-                    return Next::End(Close::Abort, Counter::BodiesTooLong);
+                    return Next::End(Close::Abort, Counter::LimitBody);
                 } else {
                     state.phase = Phase::Draining(drain);
                 }
                 Next::Go
             }
             Err(bad) => {
-                self.shared.stats().refused(self.number, bad);
+                self.counters.count(bad);
                 self.refuse(state, stream, bad.status(), explain(bad), local);
                 Next::Go
             }
@@ -624,7 +650,8 @@ impl Worker {
         local: &mut Local,
     ) {
         stream.shut_down_send();
-        state.linger_until = local.now.saturating_add(LINGER_SECONDS.1);
+        let longest = u64::from(local.config.linger_timeout).saturating_mul(LINGER_TIMES);
+        state.linger_until = local.now.saturating_add(longest);
         state.phase = Phase::Lingering;
         local.wait(sock, state, Timer::Linger);
     }
@@ -644,10 +671,10 @@ impl Worker {
             local.wait(sock, state, Timer::Linger);
         }
         if stream.is_read_closed() {
-            return Next::End(Close::Orderly, Counter::ConnectionsClosed);
+            return Next::End(Close::Orderly, Counter::Closed);
         }
-        if state.discarded > LINGER_OCTETS {
-            return Next::End(Close::Orderly, Counter::BodiesTooLong);
+        if state.discarded > local.config.linger_limit as usize {
+            return Next::End(Close::Orderly, Counter::LimitLinger);
         }
         state.phase = Phase::Lingering;
         Next::Wait
@@ -658,11 +685,16 @@ impl Worker {
         loop {
             let mut count: usize = 0;
             while let Some(sock) = local.wheel.pop() {
+                self.count(Counter::Closed, 1);
                 sock.close(Close::Orderly, may_sleep);
                 count = count.saturating_add(1);
             }
             for sock in self.queue.take_all() {
                 // Of those that were not looked at yet, this is the first that we hear.
+                if sock.data().is_first_look() {
+                    self.count(Counter::Accepted, 1);
+                    self.count(Counter::Closed, 1);
+                }
                 sock.close(Close::Orderly, may_sleep);
                 count = count.saturating_add(1);
             }
@@ -708,7 +740,7 @@ impl Worker {
                 }
                 this.yield_now();
             }
-            self.shared.attend(local.now, self.number, may_sleep);
+            self.shared.attend(local.now, &self.counters, may_sleep);
             let timeout = if local.wheel.is_empty() {
                 None
             } else {
