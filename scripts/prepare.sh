@@ -43,7 +43,7 @@ bootstrap() {
 	mmdebstrap --mode=root --variant=apt --architectures=amd64 \
 		--keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
 		--include="$packages" "${options[@]}" \
-		--skip=cleanup/apt/lists --skip=check/empty "$@" \
+		--dpkgopt=force-unsafe-io --skip=cleanup/apt/lists --skip=check/empty "$@" \
 		trixie "$target.new" "$target.list"
 	rm -f "$target.list"
 }
