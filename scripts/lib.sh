@@ -103,6 +103,17 @@ host_packages() {
 		install_host_packages "${missing[@]}"
 }
 
+# vm_packages: QEMU and virtiofsd, whose path is then in $virtiofsd.
+vm_packages() {
+	host_packages qemu-system-x86_64:qemu-system-x86
+	for virtiofsd in /usr/libexec/virtiofsd /usr/lib/qemu/virtiofsd; do
+		[ ! -x $virtiofsd ] || return 0
+	done
+	# Debian 12 has it in a package that QEMU brings along.
+	virtiofsd=/usr/libexec/virtiofsd
+	host_packages $virtiofsd:virtiofsd
+}
+
 install_host_packages() {
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get update

@@ -298,6 +298,7 @@ bootstrap_guest() {
 
 make_guest() {
 	local image
+	vm_packages
 	image=$(guest_image)
 	[ ! -e "$image" ] || return 0
 	step guest "Making the user space of the virtual machine (1 minute, 90 MB to fetch)" \

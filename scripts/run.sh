@@ -37,8 +37,8 @@ set +e
 # shellcheck disable=SC2016
 "$repo/scripts/vm.sh" --forward "$port:$port" --share "$docroot=/srv/site" \
 	--on-up '
-		IFS= read -r -t 10 answer < <(exec 3<>"/dev/tcp/127.0.0.1/$PORT" &&
-			printf "HEAD / HTTP/1.0\r\n\r\n" >&3 && head -n 1 <&3 | tr -d "\r") 2>/dev/null
+		IFS= read -r -t 10 answer < <(exec 2>/dev/null 3<>"/dev/tcp/127.0.0.1/$PORT" &&
+			printf "HEAD / HTTP/1.0\r\n\r\n" >&3 && head -n 1 <&3 | tr -d "\r")
 		echo "   up in $(($(date +%s) - started)) s; it answers: ${answer:-nothing}"
 		echo
 		echo "Serving $SITE at http://127.0.0.1:$PORT/  (Ctrl-C powers it off)"

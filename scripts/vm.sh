@@ -46,17 +46,7 @@ while [ $# != 0 ]; do
 done
 command=$*
 
-host_packages qemu-system-x86_64:qemu-system-x86
-if [ "${#shares[@]}" != 0 ]; then
-	. /etc/os-release
-	case ${VERSION_ID:-13} in
-	12) host_packages /usr/lib/qemu/virtiofsd:qemu-system-common ;;
-	*) host_packages /usr/libexec/virtiofsd:virtiofsd ;;
-	esac
-	for virtiofsd in /usr/libexec/virtiofsd /usr/lib/qemu/virtiofsd; do
-		[ ! -x $virtiofsd ] || break
-	done
-fi
+vm_packages
 
 case $kernel in
 stock)
@@ -94,33 +84,37 @@ trap cleanup EXIT
 # ---- initramfs: busybox, the drivers of the disk, and an init ------------
 
 make_initramfs() {
-	local initramfs=$1 work=$dir/initramfs.d release module n=10
+	local initramfs=$1 work=$dir/initramfs.d
+	local -a modules
 	mkdir -p "$work/bin" "$work/modules"
 	debugfs -R "dump /usr/bin/busybox $work/bin/busybox" "$image" 2>/dev/null
 	[ -s "$work/bin/busybox" ]
 	chmod 755 "$work/bin/busybox"
 	cp "$repo/scripts/guest/initramfs-init" "$work/init"
-	if [ "$kernel" = stock ]; then
-		release=$(fact release)
-		for module in $(modules_for virtio_blk overlay); do
-			xz -dc "$root/k/image/lib/modules/$release/$module" \
-				>"$work/modules/$n-$(basename "${module%.xz}")"
+	mapfile -t modules < <(modules_for virtio_blk overlay)
+	# shellcheck disable=SC2016
+	in_root bash -euc '
+		cd "$1"
+		shift
+		n=10
+		for module in "$@"; do
+			xz -dc "$module" >"modules/$n-$(basename "${module%.xz}")"
 			n=$((n + 1))
 		done
-	fi
-	# shellcheck disable=SC2016
-	in_root bash -euc 'cd "$1" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1 >../initramfs' \
-		bash "/repo/build/${dir##*/}/initramfs.d"
+		find . | cpio --quiet -o -H newc -R 0:0 | gzip -1 >../initramfs
+		' bash "/repo/build/${dir##*/}/initramfs.d" "${modules[@]}"
 	mv "$dir/initramfs" "$initramfs"
 }
 
-# modules_for NAME...: files to load, in order, for these modules.
+# modules_for NAME...: what to load, in order, for these modules of the stock
+# kernel: paths in the build root. The checking kernel has them built in.
 modules_for() {
-	local name
+	local name modules
+	[ "$kernel" = stock ] || return 0
+	modules=/k/image/lib/modules/$(fact release)
 	for name in "$@"; do
-		grep "/$name\.ko" "$root/k/image/lib/modules/$(fact release)/modules.dep" |
-			tr -d : | tr ' ' '\n' | tac
-	done | awk 'NF && !seen[$0]++'
+		grep "/$name\.ko" "$root$modules/modules.dep" | tr -d : | tr ' ' '\n' | tac
+	done | awk -v dir="$modules/" 'NF && !seen[$0]++ { print dir $0 }'
 }
 
 initramfs=$cache/initramfs-$kernel-$(cat "$repo/scripts/guest/initramfs-init" \
