@@ -18,11 +18,6 @@ impl Address {
     /// All addresses of this machine, of both versions.
     pub(crate) const ANY: Self = Self([0; 16]);
 
-    /// Takes over 16 octets in network order.
-    pub(crate) fn new(octets: [u8; 16]) -> Self {
-        Self(octets)
-    }
-
     /// Maps an IPv4 address.
     pub(crate) fn from_ipv4(octets: [u8; 4]) -> Self {
         Self(Ipv4Addr::from(octets).to_ipv6_mapped().octets())

@@ -107,7 +107,9 @@ impl File {
     ///
     /// The way is that of `nfsd_splice_read()`: the pages go through a pipe which the task keeps.
     /// It works on each file system that `sendfile()` works on, with its own locking, validation
-    /// and read-ahead, and updates the access time as the mount says.
+    /// and read-ahead, and updates the access time as the mount says. It is left to the file
+    /// system's read-ahead to ask for much at a time: that makes large folios, thus few fragments,
+    /// which `POSIX_FADV_WILLNEED` does not.
     pub(crate) fn read(
         &self,
         offset: u64,

@@ -23,7 +23,6 @@ use super::socket::Socket;
 use core::ptr::NonNull;
 use kernel::alloc::flags::*;
 use kernel::prelude::*;
-use kernel::sync::aref::ARef;
 use kernel::sync::atomic::{
     Atomic,
     Relaxed, //
@@ -154,8 +153,7 @@ impl<A: Accept> Listener<A> {
         let child = unsafe { accept_queue::take_first(self.sk()) }?;
         let sk = child.as_raw();
         // SAFETY: The child is alive. If there is no memory, it is closed.
-        let sock: ARef<Sock<A::Connection>> =
-            unsafe { Sock::new(sk, connection, GFP_KERNEL) }.ok()?;
+        let sock = unsafe { Sock::new(sk, connection, GFP_KERNEL) }.ok()?;
         // SAFETY: The child is alive, and this thread may sleep.
         unsafe { bindings::lock_sock(sk.as_ptr()) };
         // SAFETY: The sock was made for this child, which is locked.
@@ -164,11 +162,6 @@ impl<A: Accept> Listener<A> {
         unsafe { bindings::release_sock(sk.as_ptr()) };
         A::Connection::event(&sock, Event::Established);
         Some(())
-    }
-
-    /// Whether connections wait on the accept queue for a thread.
-    pub(crate) fn has_left(&self) -> bool {
-        self.left.load(Relaxed) != 0
     }
 }
 

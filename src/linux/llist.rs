@@ -137,8 +137,6 @@ impl<T: Events> Iterator for Batch<T> {
 
 impl<T: Events> Drop for Batch<T> {
     fn drop(&mut self) {
-        while let Some(sock) = self.next() {
-            drop(sock);
-        }
+        self.for_each(drop);
     }
 }

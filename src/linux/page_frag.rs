@@ -48,10 +48,12 @@ impl Cache {
         let page = unsafe { bindings::virt_to_page(start.as_ptr().cast()) };
         // SAFETY: This has no precondition.
         let offset = unsafe { bindings::offset_in_page(start.as_ptr().cast()) };
-        // SAFETY: The piece has a reference to its page, which goes to the list. It lies in one
-        // allocation of pages.
-        let pushed = NonNull::new(page)
-            .is_some_and(|page| unsafe { fragments.push_page(page, offset as u32, len) });
+        let pushed = match (NonNull::new(page), u32::try_from(offset)) {
+            // SAFETY: The piece has a reference to its page, which goes to the list. It lies in
+            // one allocation of pages.
+            (Some(page), Ok(offset)) => unsafe { fragments.push_page(page, offset, len) },
+            _ => false,
+        };
         if !pushed {
             // SAFETY: The piece is still ours.
             unsafe { bindings::page_frag_free(start.as_ptr().cast()) };

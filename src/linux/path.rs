@@ -174,12 +174,16 @@ impl Path {
     ///
     /// True of file systems with multigrain time stamps (ext4, xfs, btrfs, tmpfs), where each
     /// change after a look at the attributes shows in them, and of those that never change (erofs,
-    /// squashfs), unless a dentry has to be revalidated. Not true of network file systems, FUSE,
+    /// squashfs), unless a name has to be revalidated. Not true of network file systems, FUSE,
     /// overlayfs, and whatever else has its pages or its truth elsewhere.
     pub(crate) fn is_local(&self) -> bool {
         // SAFETY: By the type invariant the dentry is valid. `d_flags` may change concurrently,
         // hence volatile; the flag that matters is set once, when the dentry is made.
         let d_flags = unsafe { addr_of!((*self.path.dentry).d_flags).read_volatile() };
+        // SAFETY: As above. What matters never changes: only a root is its own parent.
+        let parent = unsafe { addr_of!((*self.path.dentry).d_parent).read_volatile() };
+        let revalidates = d_flags & bindings::dentry_flags_DCACHE_OP_REVALIDATE != 0;
+        let is_root = parent == self.path.dentry;
         // SAFETY: A dentry keeps its super block, which does not change.
         let super_block = unsafe { (*self.path.dentry).d_sb };
         // SAFETY: The super block is valid while the dentry is; none of these change after mount.
@@ -196,7 +200,7 @@ impl Path {
         let tells = fs_flags & bindings::FS_MGTIME as c_int != 0
             || magic == bindings::EROFS_SUPER_MAGIC_V1 as c_ulong
             || magic == bindings::SQUASHFS_MAGIC as c_ulong;
-        tells && stack_depth == 0 && d_flags & bindings::dentry_flags_DCACHE_OP_REVALIDATE == 0
+        tells && stack_depth == 0 && (is_root || !revalidates)
     }
 
     /// Opens a regular file for reading; anything else is refused unopened (`EACCES`).

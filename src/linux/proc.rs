@@ -18,7 +18,6 @@ use kernel::ffi::{
 };
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;
-use kernel::str::CStrExt as _;
 use kernel::sync::Arc;
 
 /// What a file shows.

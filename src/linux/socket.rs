@@ -97,7 +97,7 @@ impl Socket {
     pub(crate) fn bind(&self, address: &Address, port: u16) -> Result {
         if self.is_ipv6() {
             let mut to = bindings::sockaddr_in6 {
-                sin6_family: bindings::AF_INET6 as _,
+                sin6_family: bindings::AF_INET6 as u16,
                 sin6_port: port.to_be(),
                 ..Default::default()
             };
@@ -112,7 +112,7 @@ impl Socket {
             });
         }
         let mut to = bindings::sockaddr_in {
-            sin_family: bindings::AF_INET as _,
+            sin_family: bindings::AF_INET as u16,
             sin_port: port.to_be(),
             ..Default::default()
         };

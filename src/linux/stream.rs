@@ -58,12 +58,6 @@ impl Stream<'_> {
         u32::try_from(state) == Ok(bindings::TCP_CLOSE)
     }
 
-    /// Whether everything sent was acknowledged by the peer.
-    pub(crate) fn is_all_acknowledged(&self) -> bool {
-        // SAFETY: By the type invariant.
-        unsafe { (*self.sk.as_ptr()).sk_wmem_queued == 0 }
-    }
-
     /// The sequence number of the next octet to consume.
     fn copied_seq(&self) -> u32 {
         let tp: *const bindings::tcp_sock = self.sk.as_ptr().cast();
@@ -163,20 +157,22 @@ impl Stream<'_> {
         let Some(left) = fragments.len().checked_sub(offset).filter(|left| *left > 0) else {
             return Ok(0);
         };
-        let mut message = bindings::msghdr::default();
-        // Without MSG_NOSIGNAL an error would send SIGPIPE to whatever task is current.
-        message.msg_flags =
-            bindings::MSG_DONTWAIT | bindings::MSG_NOSIGNAL | bindings::MSG_SPLICE_PAGES;
-        if more {
-            message.msg_flags |= bindings::MSG_MORE;
-        }
+        let more = if more { bindings::MSG_MORE } else { 0 };
+        let mut message = bindings::msghdr {
+            // Without MSG_NOSIGNAL an error would send SIGPIPE to whatever task is current.
+            msg_flags: bindings::MSG_DONTWAIT
+                | bindings::MSG_NOSIGNAL
+                | bindings::MSG_SPLICE_PAGES
+                | more,
+            ..Default::default()
+        };
         // SAFETY: The array has that many elements, and lives until the end of the call.
         unsafe {
             bindings::iov_iter_bvec(
                 &mut message.msg_iter,
                 bindings::ITER_SOURCE,
                 fragments.as_ptr(),
-                fragments.count() as _,
+                fragments.count(),
                 fragments.len(),
             )
         };

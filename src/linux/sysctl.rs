@@ -21,7 +21,6 @@ use kernel::fmt::{
     Write, //
 };
 use kernel::prelude::*;
-use kernel::str::CStrExt as _;
 use kernel::sync::Arc;
 
 /// The longest value, with its newline or NUL. A path fits in.

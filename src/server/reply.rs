@@ -29,7 +29,6 @@ use crate::http::target::Path;
 use crate::linux::file::File;
 use crate::linux::fragment::Fragments;
 use crate::linux::stream::Stream;
-use kernel::prelude::*;
 use kernel::sync::Arc;
 
 /// Octets of the buffer in which a head, or a small response, is composed. The longest are those
