@@ -2,13 +2,14 @@
 
 //! Layer 1, the protocol: HTTP/1.x messages as pure functions of octets.
 //!
-//! Nothing here knows the kernel, allocates, waits or reads a clock. Octets come in as `&[u8]`, values
-//! go out, and what is written is written into a `&mut [u8]` of the caller. No code path can panic.
+//! Nothing here knows the kernel, allocates, waits or reads a clock. Octets come in as `&[u8]`,
+//! values go out, and what is written is written into a `&mut [u8]` of the caller. No code path can
+//! panic.
 //!
 //! # The dialect
 //!
-//! What is ambiguous is refused and the connection closed; nothing is repaired. Where RFC 9112 lets a
-//! recipient choose between leniency and refusal, the choice made here is:
+//! What is ambiguous is refused and the connection closed; nothing is repaired. Where RFC 9112 lets
+//! a recipient choose between leniency and refusal, the choice made here is:
 //!
 //! | matter | choice | RFC 9112 |
 //! |---|---|---|
@@ -23,7 +24,8 @@
 //! | white space before the colon, obs-fold, control octets | refused | 5.1, 5.2, 5.5 of 9110 |
 //! | several Content-Length lines or values, even when equal | refused | 6.3 |
 //! | Transfer-Encoding in HTTP/1.0, or with Content-Length | refused | 6.1 |
-//! | empty elements in Transfer-Encoding; `chunked` that is not last, or has parameters | refused | 6.1, 7.1 |
+//! | empty elements in Transfer-Encoding | refused | 6.1 |
+//! | `chunked` that is not last, or has parameters | refused | 6.1, 7.1 |
 //! | white space after a chunk size without an extension | refused | 7.1.1 |
 //! | trailer fields | checked, then ignored | 7.1.2 |
 //!
@@ -34,6 +36,16 @@
 //! [`framing`]. Lengths of bodies are 64 bits wide.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
 
 mod token;
 

@@ -9,8 +9,8 @@ macro_rules! bad_request {
     ($($(#[$doc:meta])* $variant:ident => $status:ident, $name:literal;)*) => {
         /// Why a request is refused: one variant for each rule that it can break.
         ///
-        /// After one that [`closes`](BadRequest::closes) nothing more can be read from the connection:
-        /// where the next request begins is not known.
+        /// After one that [`closes`](BadRequest::closes) nothing more can be read from the
+        /// connection: where the next request begins is not known.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum BadRequest {
             $($(#[$doc])* $variant,)*
@@ -65,7 +65,8 @@ bad_request! {
     TargetTooLong => UriTooLong, "target_too_long";
     /// A request line without a version, as in HTTP/0.9 (RFC 9112 3, 2.3).
     NoVersion => BadRequest, "no_version";
-    /// A version that is not `HTTP/`, a digit, a dot and a digit, then the line's end (RFC 9112 2.3).
+    /// A version that is not `HTTP/`, a digit, a dot and a digit, then the line's end (RFC 9112
+    /// 2.3).
     InvalidVersion => BadRequest, "invalid_version";
     /// A major version other than 1 (RFC 9110 15.6.6).
     UnknownVersion => HttpVersionNotSupported, "unknown_version";

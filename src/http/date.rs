@@ -2,8 +2,8 @@
 
 //! HTTP-date (RFC 9110 5.6.7): three formats are read, one is written.
 //!
-//! Times are seconds since the epoch of Unix, before which they are negative. The name of the day is
-//! checked to be one, not to be that of the date.
+//! Times are seconds since the epoch of Unix, before which they are negative. The name of the day
+//! is checked to be one, not to be that of the date.
 
 /// The length of an IMF-fixdate.
 pub(crate) const LEN: usize = 29;
@@ -52,8 +52,8 @@ struct Civil {
 impl Civil {
     /// The date of a time, which is brought between [`FIRST`] and [`LAST`] before.
     ///
-    /// Years are counted from March here, so that the leap day is the last of its year. With a time in
-    /// that range no operation can wrap.
+    /// Years are counted from March here, so that the leap day is the last of its year. With a time
+    /// in that range no operation can wrap.
     fn of(time: i64) -> Self {
         let time = time.clamp(FIRST, LAST);
         let days = time.div_euclid(DAY).wrapping_add(EPOCH);
@@ -258,4 +258,120 @@ fn number(digits: &[u8]) -> Option<i64> {
             .wrapping_add(i64::from(digit.wrapping_sub(b'0')));
     }
     Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The time in the examples of RFC 9110 5.6.7.
+    const TIME: i64 = 784_111_777;
+    /// 1 January 2026.
+    const NOW: i64 = 1_767_225_600;
+
+    #[test]
+    fn examples_of_the_rfc_are_read() {
+        assert_eq!(parse(b"Sun, 06 Nov 1994 08:49:37 GMT", NOW), Some(TIME));
+        assert_eq!(parse(b"Sunday, 06-Nov-94 08:49:37 GMT", NOW), Some(TIME));
+        assert_eq!(parse(b"Sun Nov  6 08:49:37 1994", NOW), Some(TIME));
+        assert_eq!(
+            parse(b"Sun Nov 16 08:49:37 1994", NOW),
+            Some(TIME + 10 * DAY)
+        );
+        assert_eq!(
+            parse(b"Wednesday, 09-Nov-94 08:49:37 GMT", NOW),
+            Some(TIME + 3 * DAY)
+        );
+    }
+
+    #[test]
+    fn known_times_are_written() {
+        assert_eq!(&write(TIME), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(&write(0), b"Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(&write(-1), b"Wed, 31 Dec 1969 23:59:59 GMT");
+        assert_eq!(&write(951_782_400), b"Tue, 29 Feb 2000 00:00:00 GMT");
+        assert_eq!(&write(4_107_542_400), b"Mon, 01 Mar 2100 00:00:00 GMT");
+        assert_eq!(&write(i64::MAX), b"Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(&write(i64::MIN), b"Sat, 01 Jan 0000 00:00:00 GMT");
+    }
+
+    #[test]
+    fn every_day_of_four_centuries_follows_the_one_before() {
+        let mut day = 28;
+        let mut weekday = 0;
+        // From 28 February 1800, a Friday.
+        for days in 0..DAYS_400 {
+            let time = -5_359_651_200 + days * DAY;
+            let text = write(time);
+            let names = [b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed", b"Thu"];
+            assert_eq!(&text[..3], names[weekday]);
+            weekday = (weekday + 1) % 7;
+            let read = i64::from(text[5] - b'0') * 10 + i64::from(text[6] - b'0');
+            assert!(read == day || (read == 1 && day > 28));
+            day = read + 1;
+            assert_eq!(parse(&text, NOW), Some(time));
+        }
+    }
+
+    #[test]
+    fn a_year_of_two_digits_is_at_most_fifty_ahead() {
+        let year = |octets: &[u8], now| write(parse(octets, now).unwrap())[12..16].to_vec();
+        assert_eq!(year(b"Monday, 01-Jan-26 00:00:00 GMT", NOW), b"2026");
+        assert_eq!(year(b"Monday, 31-Dec-75 23:59:59 GMT", NOW), b"2075");
+        assert_eq!(year(b"Monday, 01-Jan-76 00:00:00 GMT", NOW), b"2076");
+        assert_eq!(year(b"Monday, 01-Jan-76 00:00:01 GMT", NOW), b"1976");
+        assert_eq!(year(b"Monday, 31-Dec-99 23:59:59 GMT", NOW), b"1999");
+        assert_eq!(year(b"Monday, 29-Feb-00 00:00:00 GMT", NOW), b"2000");
+        // 29 February 2076 is ahead too far, and is one of 1976 too.
+        assert_eq!(year(b"Monday, 29-Feb-76 00:00:00 GMT", NOW), b"1976");
+    }
+
+    #[test]
+    fn a_leap_second_is_read() {
+        let second = parse(b"Sat, 31 Dec 2016 23:59:59 GMT", NOW).unwrap();
+        assert_eq!(
+            parse(b"Sat, 31 Dec 2016 23:59:60 GMT", NOW),
+            Some(second + 1)
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_date_is_not_read() {
+        for octets in [
+            &b""[..],
+            b"Sun",
+            b"Sun,",
+            b"0",
+            b"784111777",
+            b"Sun, 06 Nov 1994 08:49:37",
+            b"Sun, 06 Nov 1994 08:49:37 UTC",
+            b"Sun, 06 Nov 1994 08:49:37 gmt",
+            b"Sun, 06 Nov 1994 08:49:37 +0000",
+            b"Sun, 06 Nov 1994 08:49:37 GMT ",
+            b"Sun, 6 Nov 1994 08:49:37 GMT",
+            b"sun, 06 Nov 1994 08:49:37 GMT",
+            b"Xyz, 06 Nov 1994 08:49:37 GMT",
+            b"Sun, 06 nov 1994 08:49:37 GMT",
+            b"Sun, 00 Nov 1994 08:49:37 GMT",
+            b"Sun, 31 Nov 1994 08:49:37 GMT",
+            b"Sun, 32 Dec 1994 08:49:37 GMT",
+            b"Tue, 29 Feb 1900 08:49:37 GMT",
+            b"Tue, 29 Feb 2001 08:49:37 GMT",
+            b"Sun, 06 Nov 1994 24:00:00 GMT",
+            b"Sun, 06 Nov 1994 08:60:37 GMT",
+            b"Sun, 06 Nov 1994 08:49:61 GMT",
+            b"Sun, 06 Nov 94 08:49:37 GMT",
+            b"Sun, 06-Nov-1994 08:49:37 GMT",
+            b"Sun, 06 Nov -994 08:49:37 GMT",
+            b"Sunday, 06-Nov-1994 08:49:37 GMT",
+            b"Monday 06-Nov-94 08:49:37 GMT",
+            b"Funday, 06-Nov-94 08:49:37 GMT",
+            b"Sunrsday, 06-Nov-94 08:49:37 GMT",
+            b"Sun Nov  6 08:49:37 1994 GMT",
+            b"Sun Nov 6 08:49:37 1994",
+            b"Sun Nov   08:49:37 1994",
+        ] {
+            assert_eq!(parse(octets, NOW), None, "{}", octets.escape_ascii());
+        }
+    }
 }

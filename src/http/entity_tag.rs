@@ -5,8 +5,8 @@
 use super::token;
 use super::writer::Writer;
 
-/// The length of the longest tag that is made: quotes, four numbers, three dashes and a letter.
-const LEN: usize = 64;
+/// The length of the longest tag that is made: quotes, five numbers and four dashes.
+const LEN: usize = 80;
 
 /// What is known of a file that changes whenever its content does.
 #[derive(Clone, Copy, Debug)]
@@ -38,15 +38,15 @@ impl EntityTag {
         let mut octets = [0; LEN];
         let mut out = Writer::new(&mut octets);
         out.put(b"\"");
-        if let Some(cookie) = change.cookie {
-            out.put(b"c");
-            out.hex(cookie);
-        } else {
-            out.hex(u64::from_ne_bytes(change.seconds.to_ne_bytes()));
-            out.put(b"-");
-            out.hex(u64::from(change.nanoseconds));
-        }
+        out.hex(u64::from_ne_bytes(change.seconds.to_ne_bytes()));
         out.put(b"-");
+        out.hex(u64::from(change.nanoseconds));
+        out.put(b"-");
+        if let Some(cookie) = change.cookie {
+            // Not alone: a new file may begin with the cookie, and the inode, of one that is gone.
+            out.hex(cookie);
+            out.put(b"-");
+        }
         out.hex(change.size);
         out.put(b"-");
         out.hex(change.inode);
@@ -105,5 +105,39 @@ impl<'a> Iterator for Tags<'a> {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_says_what_may_change() {
+        let mut change = Change {
+            cookie: None,
+            seconds: 0x6543_21ff,
+            nanoseconds: 999_999_999,
+            size: 0x1_0000_0000,
+            inode: 42,
+        };
+        let tag = EntityTag::new(&change);
+        assert_eq!(tag.as_bytes(), b"\"654321ff-3b9ac9ff-100000000-2a\"");
+        change.cookie = Some(7);
+        let tag = EntityTag::new(&change);
+        assert_eq!(tag.as_bytes(), b"\"654321ff-3b9ac9ff-7-100000000-2a\"");
+    }
+
+    #[test]
+    fn the_longest_tag_fits() {
+        let tag = EntityTag::new(&Change {
+            cookie: Some(u64::MAX),
+            seconds: -1,
+            nanoseconds: u32::MAX,
+            size: u64::MAX,
+            inode: u64::MAX,
+        });
+        assert!(tag.as_bytes().ends_with(b"-ffffffffffffffff\""));
+        assert!(tag.as_bytes().len() < LEN);
     }
 }

@@ -2,8 +2,8 @@
 
 //! The length of a message body, and how its octets are passed over (RFC 9112 6, 7).
 //!
-//! A static server has no use for the body of a request, but must know where it ends: [`Drain`] says
-//! so. Nothing is stored of a body; a chunked one is checked as strictly as a head is.
+//! A static server has no use for the body of a request, but must know where it ends: [`Drain`]
+//! says so. Nothing is stored of a body; a chunked one is checked as strictly as a head is.
 //!
 //! ```text
 //!            +------------------------------------------------+
@@ -113,13 +113,13 @@ enum State {
     Size,
     /// White space between a size or an extension and `;`.
     BeforeExtension,
-    /// White space after `;`, or the begin of an extension's name.
+    /// White space after `;`, or the start of an extension's name.
     ExtensionStart,
     /// More of an extension's name.
     ExtensionName,
     /// White space after an extension's name.
     AfterExtensionName,
-    /// White space after `=`, or the begin of an extension's value.
+    /// White space after `=`, or the start of an extension's value.
     ValueStart,
     /// More of a value that is a token.
     ValueToken,
@@ -156,14 +156,14 @@ enum State {
 pub(crate) struct Chunked {
     /// What is expected next.
     state: State,
-    /// The size of the chunk while it is read, then what is left of its data.
+    /// The size of the chunk while it is read, then what is left of its data; 0 between chunks.
     left: u64,
-    /// The length of the chunk's line, or of the trailer section, so far.
+    /// The length of the chunk's line, or of the trailer section, so far; 0 between them.
     line: u32,
 }
 
 impl Chunked {
-    /// A decoder at the begin of a body.
+    /// A decoder at the start of a body.
     pub(crate) fn new() -> Self {
         Self {
             state: State::SizeStart,
@@ -207,11 +207,7 @@ impl Chunked {
     #[inline]
     fn step(&mut self, octet: u8) -> Result<State, BadRequest> {
         match self.state {
-            State::SizeStart => {
-                self.left = 0;
-                self.line = 0;
-                self.digit(octet)
-            }
+            State::SizeStart => self.digit(octet),
             State::Size => match octet {
                 b'\r' => Ok(State::SizeLf),
                 b';' => self.extension(State::ExtensionStart),

@@ -207,7 +207,8 @@ fn look_up(extension: &[u8]) -> Option<&'static str> {
         *to = from.to_ascii_lowercase();
     }
     let lower: &[u8] = lower;
-    // A binary search; that of `core` has overflow checks which the compiler can't prove away.
+    // A binary search; that of `core` has overflow checks which the compiler can't prove away when
+    // it is part of the kernel module.
     let mut types = TYPES;
     loop {
         let (before, rest) = types.split_at_checked(types.len() / 2)?;

@@ -99,3 +99,23 @@ fn matches(lines: Lines<'_>, etag: &[u8], weakly: bool) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::request::parse;
+    use super::super::request::Limits;
+    use super::*;
+
+    #[test]
+    fn a_date_is_strong_one_second_later() {
+        let octets = b"GET / HTTP/1.0\r\nIf-Range: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+        let (request, _) = parse(octets, &Limits::default()).unwrap().unwrap();
+        let validator = Validator {
+            etag: b"\"a\"",
+            last_modified: 784_111_777,
+        };
+        assert!(!range_applies(&request, &validator, 784_111_776));
+        assert!(!range_applies(&request, &validator, 784_111_777));
+        assert!(range_applies(&request, &validator, 784_111_778));
+    }
+}

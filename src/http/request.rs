@@ -2,10 +2,11 @@
 
 //! The head of a request: request line and field lines (RFC 9112 3, 5).
 //!
-//! [`parse`] goes over the octets once. It checks each of them, notes the fields that a static server
-//! acts upon, and leaves the others to be found by [`Request::fields`]. Octets that are the begin of
-//! a head which may yet become whole are not an error: the answer is `None`, until either the head is
-//! whole or some octet has broken a rule. The answer is the same however the octets arrive.
+//! [`parse`] goes over the octets once. It checks each of them, notes the fields that a static
+//! server acts upon, and leaves the others to be found by [`Request::fields`]. Octets that are the
+//! start of a head which may yet become whole are not an error: the answer is `None`, until either
+//! the head is whole or some octet has broken a rule. The answer is the same however the octets
+//! arrive.
 
 mod line;
 mod message;
@@ -223,6 +224,28 @@ pub(crate) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// A request of which nothing is read yet.
+    fn new() -> Self {
+        Self {
+            method: Method::Get,
+            target: Target::EMPTY,
+            version: Version::Http11,
+            body: Body::None,
+            is_persistent: true,
+            expect: Expect::Nothing,
+            upgrade: false,
+            host: None,
+            accept_encoding: Note::default(),
+            if_match: Note::default(),
+            if_none_match: Note::default(),
+            if_modified_since: Note::default(),
+            if_unmodified_since: Note::default(),
+            if_range: Note::default(),
+            range: Note::default(),
+            fields: Fields { octets: b"" },
+        }
+    }
+
     /// The host that the target is on: an absolute form's authority, else Host (RFC 9112 3.2.2).
     ///
     /// Empty or `None` if the client gave none.
@@ -275,7 +298,8 @@ impl<'a> Request<'a> {
         self.if_modified_since.once()
     }
 
-    /// If-Unmodified-Since; `None` also if it is repeated, which makes it invalid (RFC 9110 13.1.4).
+    /// If-Unmodified-Since; `None` also if it is repeated, which makes it invalid (RFC 9110
+    /// 13.1.4).
     pub(crate) fn if_unmodified_since(&self) -> Option<&'a [u8]> {
         self.if_unmodified_since.once()
     }
@@ -340,7 +364,7 @@ impl From<BadRequest> for Stop {
     }
 }
 
-/// Reads the head of a request from the begin of `octets`.
+/// Reads the head of a request from the start of `octets`.
 ///
 /// With the request comes the number of octets of its head, empty lines before it included. `None`
 /// says that the head is not whole yet.
@@ -349,16 +373,18 @@ pub(crate) fn parse<'a>(
     limits: &Limits,
 ) -> Result<Option<(Request<'a>, usize)>, BadRequest> {
     let within = octets.get(..limits.head).unwrap_or(octets);
-    match head(within, limits) {
-        Ok(whole) => Ok(Some(whole)),
+    // Filled where it is: a copy of it on the way would cost stack and time.
+    let mut request = Request::new();
+    match head(within, limits, &mut request) {
+        Ok(len) => Ok(Some((request, len))),
         Err(Stop::Bad(bad)) => Err(bad),
         Err(Stop::Partial) if octets.len() < limits.head => Ok(None),
         Err(Stop::Partial) => Err(too_long(within)),
     }
 }
 
-/// Which limit a head breaks that begins with `octets` and is longer: without a single line whole, it
-/// is the target that is too long.
+/// Which limit a head breaks that begins with `octets` and is longer: without a single line whole,
+/// it is the target that is too long.
 #[cold]
 fn too_long(octets: &[u8]) -> BadRequest {
     let line = octets
@@ -375,8 +401,8 @@ fn too_long(octets: &[u8]) -> BadRequest {
 /// Where the head that `octets` begin with ends: the offset after its empty line.
 ///
 /// This is for a head that [`parse`] found not to be whole: the octets before `from` were in vain
-/// looked at before, and the others are only searched for the empty line. Lines that end in LF alone
-/// count, so that `parse` can refuse them.
+/// looked at before, and the others are only searched for the empty line. Lines that end in LF
+/// alone count, so that `parse` can refuse them.
 pub(crate) fn head_end(octets: &[u8], from: usize) -> Option<usize> {
     let start = octets
         .iter()
@@ -394,34 +420,18 @@ pub(crate) fn head_end(octets: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-/// Reads a head, and says how many octets it has.
+/// Reads a head into `request`, and says how many octets it has.
 #[inline]
-fn head<'a>(octets: &'a [u8], limits: &Limits) -> Result<(Request<'a>, usize), Stop> {
+fn head<'a>(octets: &'a [u8], limits: &Limits, request: &mut Request<'a>) -> Result<usize, Stop> {
     let rest = line::skip_empty(octets)?;
     let (token, rest) = line::method(rest)?;
     let (raw, rest) = line::target(rest, limits.target)?;
     let (version, fields) = line::version(rest)?;
     let method = Method::of(token);
-    let target = Target::parse(raw, method == Method::Connect, method == Method::Options)?;
+    request.method = method;
+    request.target = Target::parse(raw, method == Method::Connect, method == Method::Options)?;
+    request.version = version;
 
-    let mut request = Request {
-        method,
-        target,
-        version,
-        body: Body::None,
-        is_persistent: version == Version::Http11,
-        expect: Expect::Nothing,
-        upgrade: false,
-        host: None,
-        accept_encoding: Note::default(),
-        if_match: Note::default(),
-        if_none_match: Note::default(),
-        if_modified_since: Note::default(),
-        if_unmodified_since: Note::default(),
-        if_range: Note::default(),
-        range: Note::default(),
-        fields: Fields { octets: fields },
-    };
     let mut message = Message::default();
     let mut count = 0usize;
     let mut rest = fields;
@@ -430,13 +440,12 @@ fn head<'a>(octets: &'a [u8], limits: &Limits) -> Result<(Request<'a>, usize), S
             return Err(BadRequest::TooManyFields.into());
         }
         count = count.wrapping_add(1);
-        message.note(&mut request, name, value)?;
+        message.note(request, name, value)?;
         rest = after;
     }
-    message.finish(&mut request)?;
+    message.finish(request)?;
     let field_lines = fields.len().wrapping_sub(rest.len());
     request.fields.octets = fields.get(..field_lines).unwrap_or_default();
     // `rest` still has the empty line, a CRLF.
-    let len = octets.len().wrapping_sub(rest.len()).wrapping_add(2);
-    Ok((request, len))
+    Ok(octets.len().wrapping_sub(rest.len()).wrapping_add(2))
 }

@@ -2,9 +2,10 @@
 
 //! The head of a response (RFC 9112 4, 5), written into the caller's octets.
 //!
-//! Which fields belong to a response is the caller's to know, except where one follows from another:
-//! a HEAD request is answered by the head of its GET (RFC 9110 9.3.2), a 304 by the fields that a 200
-//! would have had of ETag, Date, Vary, Cache-Control, Expires and Content-Location (RFC 9110 15.4.5).
+//! Which fields belong to a response is the caller's to know, except where one follows from
+//! another: a HEAD request is answered by the head of its GET (RFC 9110 9.3.2), a 304 by the fields
+//! that a 200 would have had of ETag, Date, Vary, Cache-Control, Expires and Content-Location (RFC
+//! 9110 15.4.5).
 
 use super::date;
 use super::request::Version;
@@ -130,7 +131,8 @@ pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// The methods that are served, as Allow lists them (RFC 9110 10.2.1).
 pub(crate) const ALLOW: &[u8] = b"GET, HEAD, OPTIONS";
 
-/// Writes the head of a response: the status line, then fields in the order in which they are called.
+/// Writes the head of a response: the status line, then fields in the order in which they are
+/// called.
 #[derive(Debug)]
 pub(crate) struct Head<'b> {
     /// Where it is written.
@@ -287,4 +289,99 @@ pub(crate) fn error_body(status: Status, detail: &str, out: &mut [u8]) -> Option
     }
     out.put(b"</body>\n</html>\n");
     out.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn a_head_is_written_in_order() {
+        let mut octets = [0; 700];
+        let mut head = Head::new(&mut octets, Status::MovedPermanently);
+        head.server(b"rust_tux");
+        head.date(&date::write(784_111_777));
+        head.content_type("text/html; charset=utf-8");
+        head.content_length(u64::MAX);
+        head.last_modified(784_111_777, 784_111_776);
+        head.etag(b"\"a\"");
+        head.location(b"a b", true, Some(b"c"));
+        head.allow();
+        head.accept_ranges();
+        head.retry_after(0);
+        head.nosniff();
+        head.lines(b"X: y\r\n");
+        head.connection(Version::Http11, true);
+        head.connection(Version::Http10, true);
+        head.connection(Version::Http11, false);
+        let len = head.finish().unwrap();
+        let expected = b"HTTP/1.1 301 Moved Permanently\r\n\
+            Server: rust_tux\r\n\
+            Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+            Content-Type: text/html; charset=utf-8\r\n\
+            Content-Length: 18446744073709551615\r\n\
+            Last-Modified: Sun, 06 Nov 1994 08:49:36 GMT\r\n\
+            ETag: \"a\"\r\n\
+            Location: /a%20b/?c\r\n\
+            Allow: GET, HEAD, OPTIONS\r\n\
+            Accept-Ranges: bytes\r\n\
+            Retry-After: 0\r\n\
+            X-Content-Type-Options: nosniff\r\n\
+            X: y\r\n\
+            Connection: keep-alive\r\n\
+            Connection: close\r\n\
+            \r\n";
+        assert_eq!(
+            octets[..len].escape_ascii().to_string(),
+            expected.escape_ascii().to_string()
+        );
+    }
+
+    #[test]
+    fn a_field_can_not_be_split() {
+        for (name, value) in [
+            ("X", &b"a\r\nY: b"[..]),
+            ("X", b"a\nb"),
+            ("X", b"\0"),
+            ("", b"a"),
+            ("X Y", b"a"),
+            ("X:", b"a"),
+        ] {
+            let mut octets = [0; 100];
+            let mut head = Head::new(&mut octets, Status::Ok);
+            head.field(name, value);
+            assert_eq!(head.finish(), None);
+        }
+    }
+
+    #[test]
+    fn the_body_of_an_error_repeats_nothing_as_markup() {
+        let mut octets = [0; 400];
+        let len = error_body(Status::NotFound, "<a> & \"b\".", &mut octets).unwrap();
+        let text = core::str::from_utf8(&octets[..len]).unwrap();
+        assert!(text.contains("<h1>404 Not Found</h1>\n<p>&lt;a&gt; &amp; &quot;b&quot;.</p>"));
+        assert_eq!(error_body(Status::NotFound, "", &mut [0; 40]), None);
+    }
+
+    #[test]
+    fn statuses_are_unique_and_in_order() {
+        assert!(Status::ALL
+            .windows(2)
+            .all(|pair| pair[0].code() < pair[1].code()));
+        assert!(Status::ALL
+            .iter()
+            .enumerate()
+            .all(|(i, status)| status.index() == i));
+        for (status, has) in [(Status::NotModified, false), (Status::NotFound, true)] {
+            assert_eq!(status.has_content(), has);
+        }
+    }
+
+    #[test]
+    fn the_interim_response_is_that_of_its_status() {
+        let line = Status::Continue.line().as_bytes();
+        assert_eq!(CONTINUE.strip_prefix(line), Some(&b"\r\n"[..]));
+    }
 }

@@ -4,11 +4,12 @@
 //!
 //! A path becomes a name in one pass over its segments: each is percent-decoded, then `.` and `..`
 //! are resolved, so that `%2e%2e` is the `..` that it is equivalent to (RFC 3986 6.2.2.2). Empty
-//! segments are dropped, as a path lookup in the kernel drops them: otherwise `//` and `/..` together
-//! would mean one thing here and another there. `..` above the root is refused although RFC 3986
-//! 5.2.4 would ignore it: nobody asks for that who means well. An encoded slash is not a separator
-//! (RFC 3986 2.2), and since it can't be part of a file name either, what it names does not exist.
-//! All other octets, backslashes and controls among them, are octets of file names like any other.
+//! segments are dropped, as a path lookup in the kernel drops them: otherwise `//` and `/..`
+//! together would mean one thing here and another there. `..` above the root is refused although
+//! RFC 3986 5.2.4 would ignore it: nobody asks for that who means well. An encoded slash is not a
+//! separator (RFC 3986 2.2), and since it can't be part of a file name either, what it names does
+//! not exist. All other octets, backslashes and controls among them, are octets of file names like
+//! any other.
 
 use super::bad_request::BadRequest;
 use super::token;
@@ -43,6 +44,15 @@ pub(crate) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
+    /// A target of which nothing is read yet.
+    pub(super) const EMPTY: Self = Self {
+        form: Form::Origin,
+        raw: b"",
+        authority: None,
+        path: b"",
+        query: None,
+    };
+
     /// Splits `raw`, which holds only octets that [`token::target_len`] accepts.
     ///
     /// `connect` and `options` say whether the method is the one that takes the authority form, or
@@ -169,7 +179,8 @@ fn authority_port(octets: &[u8]) -> Option<Option<&[u8]>> {
     }
 }
 
-/// The length of the `reg-name` that `octets` begin with (RFC 3986 3.2.2); an IPv4 address is one too.
+/// The length of the `reg-name` that `octets` begin with (RFC 3986 3.2.2); an IPv4 address is one
+/// too.
 #[inline]
 fn reg_name_len(octets: &[u8]) -> Option<usize> {
     let mut len = 0usize;
@@ -283,8 +294,8 @@ pub(crate) struct Path<'b> {
 
 /// Decodes and normalizes `path`, which begins with `/`, into `out`.
 ///
-/// `out` needs no more room than `path` has octets. What is refused does not make the framing of the
-/// request unclear: the connection may go on.
+/// `out` needs no more room than `path` has octets. What is refused does not make the framing of
+/// the request unclear: the connection may go on.
 pub(crate) fn normalize<'b>(path: &[u8], out: &'b mut [u8]) -> Result<Path<'b>, BadRequest> {
     let Some(path) = path.strip_prefix(b"/") else {
         return Err(BadRequest::TargetForm);
@@ -409,5 +420,86 @@ pub(super) fn write_reference(
                 out.percent(octet);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The reference to a path, as it is written.
+    fn reference(name: &[u8], is_directory: bool, query: Option<&[u8]>) -> std::vec::Vec<u8> {
+        let mut octets = [0; 100];
+        let mut out = Writer::new(&mut octets);
+        write_reference(&mut out, name, is_directory, query);
+        let len = out.finish().unwrap_or(0);
+        octets[..len].to_vec()
+    }
+
+    #[test]
+    fn references_are_encoded() {
+        assert_eq!(reference(b"", true, None), b"/");
+        assert_eq!(reference(b"a/b", true, None), b"/a/b/");
+        assert_eq!(reference(b"a", false, Some(b"q=/?%41")), b"/a?q=/?%41");
+        assert_eq!(
+            reference(b"a b?#%\\\"<", false, None),
+            b"/a%20b%3F%23%25%5C%22%3C"
+        );
+        assert_eq!(
+            reference(b"a\r\nSet-Cookie: x", true, None),
+            b"/a%0D%0ASet-Cookie:%20x/"
+        );
+        assert_eq!(
+            reference(b"\xc3\xa9", true, Some(b"\"<>^`{|}\\")),
+            b"/%C3%A9/?%22%3C%3E%5E%60%7B%7C%7D%5C"
+        );
+        assert_eq!(reference(b"a:b@c;d=e", true, Some(b"")), b"/a:b@c;d=e/?");
+    }
+
+    #[test]
+    fn a_reference_never_names_another_host() {
+        assert_eq!(reference(b"/evil.example", true, None), b"");
+        let mut out = [0; 100];
+        let path = normalize(b"//evil.example/%2e%2e//evil.example", &mut out).unwrap();
+        assert_eq!(reference(path.name, true, None), b"/evil.example/");
+    }
+
+    #[test]
+    fn the_end_of_a_path_says_whether_it_is_a_directory() {
+        for (path, name, is_directory) in [
+            (&b"/"[..], &b""[..], true),
+            (b"/a", b"a", false),
+            (b"/a/", b"a", true),
+            (b"/a/..", b"", true),
+            (b"/a/../b", b"b", false),
+            (b"/a/./", b"a", true),
+        ] {
+            let mut out = [0; 100];
+            assert_eq!(normalize(path, &mut out), Ok(Path { name, is_directory }));
+        }
+    }
+
+    #[test]
+    fn a_path_without_a_slash_is_refused() {
+        assert_eq!(normalize(b"", &mut [0; 9]), Err(BadRequest::TargetForm));
+        assert_eq!(normalize(b"a", &mut [0; 9]), Err(BadRequest::TargetForm));
+    }
+
+    #[test]
+    fn a_path_that_does_not_fit_is_refused() {
+        assert!(normalize(b"/", &mut []).is_ok());
+        assert!(normalize(b"/abc", &mut [0; 3]).is_ok());
+        assert_eq!(
+            normalize(b"/abc", &mut [0; 2]),
+            Err(BadRequest::PathTooLong)
+        );
+        assert_eq!(
+            normalize(b"/a%62c", &mut [0; 2]),
+            Err(BadRequest::PathTooLong)
+        );
+        assert_eq!(
+            normalize(b"/a/b", &mut [0; 2]),
+            Err(BadRequest::PathTooLong)
+        );
     }
 }

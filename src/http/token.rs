@@ -2,8 +2,8 @@
 
 //! Character classes (RFC 9110 5.6, RFC 3986 2) as constant tables, and scans over them.
 //!
-//! The scans take eight octets at a time where they can: a head is mostly field values, and the cost
-//! of a request is mostly the cost of looking at each of their octets once.
+//! The scans take eight octets at a time where they can: a head is mostly field values, and the
+//! cost of a request is mostly the cost of looking at each of their octets once.
 
 /// Class bit: `tchar` (RFC 9110 5.6.2).
 const TOKEN: u8 = 1;
@@ -23,62 +23,50 @@ const TARGET: u8 = 1 << 6;
 /// The classes of each octet.
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
-    let mut i = 0;
-    while i < 256 {
-        // CAST: `i` is less than 256.
-        let octet = i as u8;
-        let alphanumeric = octet.is_ascii_alphanumeric();
-        let sub_delim = matches!(
-            octet,
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
-        );
-        let name = alphanumeric || sub_delim || matches!(octet, b'-' | b'.' | b'_' | b'~');
-        let path = name || matches!(octet, b':' | b'@' | b'/');
-        let mut class = 0;
-        if alphanumeric
-            || matches!(
-                octet,
-                b'!' | b'#'
-                    | b'$'
-                    | b'%'
-                    | b'&'
-                    | b'\''
-                    | b'*'
-                    | b'+'
-                    | b'-'
-                    | b'.'
-                    | b'^'
-                    | b'_'
-                    | b'`'
-                    | b'|'
-                    | b'~'
-            )
-        {
-            class |= TOKEN;
-        }
-        if name {
-            class |= NAME;
-        }
-        if path {
-            class |= PATH;
-        }
-        if path || matches!(octet, b'?' | b'%') {
-            class |= QUERY;
-        }
-        if octet == 0x21 || (octet >= 0x23 && octet != 0x7f) {
-            class |= ETAGC;
-        }
-        if octet == b'\t' || (octet >= 0x20 && octet != 0x7f) {
-            class |= FIELD;
-        }
-        if octet.is_ascii_graphic() && octet != b'#' {
-            class |= TARGET;
-        }
-        classes[i] = class;
-        i += 1;
+    let mut rest: &mut [u8] = &mut classes;
+    let mut octet = 0u8;
+    while let [class, more @ ..] = rest {
+        *class = class_of(octet);
+        octet = octet.wrapping_add(1);
+        rest = more;
     }
     classes
 };
+
+/// The classes of `octet`, worked out.
+const fn class_of(octet: u8) -> u8 {
+    let alphanumeric = octet.is_ascii_alphanumeric();
+    let name = alphanumeric
+        || matches!(octet, b'-' | b'.' | b'_' | b'~')
+        || matches!(octet, b'!' | b'$' | b'&'..=b',' | b';' | b'=');
+    let path = name || matches!(octet, b':' | b'@' | b'/');
+    let mut class = 0;
+    if alphanumeric
+        || matches!(octet, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.')
+        || matches!(octet, b'^'..=b'`' | b'|' | b'~')
+    {
+        class |= TOKEN;
+    }
+    if name {
+        class |= NAME;
+    }
+    if path {
+        class |= PATH;
+    }
+    if path || matches!(octet, b'?' | b'%') {
+        class |= QUERY;
+    }
+    if octet == 0x21 || (octet >= 0x23 && octet != 0x7f) {
+        class |= ETAGC;
+    }
+    if octet == b'\t' || (octet >= 0x20 && octet != 0x7f) {
+        class |= FIELD;
+    }
+    if octet.is_ascii_graphic() && octet != b'#' {
+        class |= TARGET;
+    }
+    class
+}
 
 /// Whether `octet` has one of the class bits `class`.
 #[inline(always)]
@@ -180,33 +168,38 @@ pub(super) enum NotDecimal {
     TooLarge,
 }
 
-/// One in each octet of a word.
-const ONES: u64 = 0x0101_0101_0101_0101;
 /// The highest bit of each octet of a word.
-const HIGH: u64 = 0x8080_8080_8080_8080;
+const HIGH: u64 = repeat(0x80);
+
+/// A word of which each octet is `octet`.
+#[inline(always)]
+const fn repeat(octet: u8) -> u64 {
+    u64::from_ne_bytes([octet; 8])
+}
 
 /// Marks the octets of `word` that are less than `bound`, at most 0x80, by their highest bit.
 ///
 /// Only the lowest mark is exact: the borrow of an octet so marked may mark the ones above it.
 #[inline(always)]
 fn below(word: u64, bound: u8) -> u64 {
-    word.wrapping_sub(ONES.wrapping_mul(u64::from(bound))) & !word & HIGH
+    word.wrapping_sub(repeat(bound)) & !word & HIGH
 }
 
 /// Marks the octets of `word` that are equal to `octet`; only the lowest mark is exact.
 #[inline(always)]
 fn equal(word: u64, octet: u8) -> u64 {
-    below(word ^ ONES.wrapping_mul(u64::from(octet)), 1)
+    below(word ^ repeat(octet), 1)
 }
 
-/// Marks the octets of `word` that are neither ASCII letters nor `-`; only the lowest mark is exact.
+/// Marks the octets of `word` that are neither ASCII letters nor `-`; only the lowest mark is
+/// exact.
 #[inline(always)]
 fn rare(word: u64) -> u64 {
     // Up to the lowest octet that is marked, none is above 0x7f and no sum reaches 0x100.
-    let lower = word | ONES.wrapping_mul(0x20);
-    let from_a = lower.wrapping_add(ONES.wrapping_mul(0x80 - b'a' as u64));
-    let past_z = lower.wrapping_add(ONES.wrapping_mul(0x80 - b'z' as u64 - 1));
-    let dash = HIGH.wrapping_sub(word ^ ONES.wrapping_mul(b'-' as u64));
+    let lower = word | repeat(0x20);
+    let from_a = lower.wrapping_add(repeat(0x80 - b'a'));
+    let past_z = lower.wrapping_add(repeat(0x7f - b'z'));
+    let dash = HIGH.wrapping_sub(word ^ repeat(b'-'));
     (!((from_a & !past_z) | dash) | word) & HIGH
 }
 
@@ -214,16 +207,15 @@ fn rare(word: u64) -> u64 {
 /// 0xff, may be none.
 #[inline(always)]
 fn control(word: u64) -> u64 {
-    let below_space = word.wrapping_sub(ONES.wrapping_mul(0x20));
-    let delete = word.wrapping_add(ONES);
+    let below_space = word.wrapping_sub(repeat(0x20));
+    let delete = word.wrapping_add(repeat(1));
     (below_space | delete) & !word & HIGH
 }
 
 /// The offset of the lowest mark of `marks`, which has one.
 #[inline(always)]
 fn first(marks: u64) -> usize {
-    // CAST: at most 64.
-    (marks.trailing_zeros() / 8) as usize
+    usize::try_from(marks.trailing_zeros() / 8).unwrap_or(0)
 }
 
 /// The length of the longest prefix of `octets` of which `marks` marks no word and `class` is true.
@@ -231,27 +223,26 @@ fn first(marks: u64) -> usize {
 /// `marks` may mark more than what `class` refuses: a marked octet is looked at again.
 #[inline(always)]
 fn prefix(octets: &[u8], marks: impl Fn(u64) -> u64, class: impl Fn(u8) -> bool) -> usize {
-    let mut len = 0usize;
     let mut rest = octets;
     while let Some((word, more)) = rest.split_first_chunk::<8>() {
         let marked = marks(u64::from_le_bytes(*word));
         if marked == 0 {
             rest = more;
-            len = len.wrapping_add(8);
             continue;
         }
-        let offset = first(marked);
-        len = len.wrapping_add(offset);
-        match rest.get(offset..).and_then(|rest| rest.split_first()) {
-            Some((&octet, more)) if class(octet) => {
-                rest = more;
-                len = len.wrapping_add(1);
-            }
-            _ => return len,
+        match rest.get(first(marked)..) {
+            Some([octet, more @ ..]) if class(*octet) => rest = more,
+            Some(end) => return octets.len().wrapping_sub(end.len()),
+            None => break,
         }
     }
-    let tail = rest.iter().position(|&octet| !class(octet));
-    len.wrapping_add(tail.unwrap_or(rest.len()))
+    while let [octet, more @ ..] = rest {
+        if !class(*octet) {
+            break;
+        }
+        rest = more;
+    }
+    octets.len().wrapping_sub(rest.len())
 }
 
 /// The length of the token that `octets` begins with; 0 if there is none.
@@ -283,8 +274,8 @@ pub(super) fn find(octets: &[u8], needle: u8) -> Option<usize> {
     (at < octets.len()).then_some(at)
 }
 
-/// Whether `name` is `canonical` in either case; `canonical` has at least four octets, at most 24, and
-/// is made of letters and `-`.
+/// Whether `name` is `canonical` in either case; `canonical` has at least four octets, at most 24,
+/// and is made of letters and `-`.
 #[inline(always)]
 pub(super) fn is_named<const N: usize>(name: &[u8], canonical: &[u8; N]) -> bool {
     <&[u8; N]>::try_from(name).is_ok_and(|name| fold(name) == fold(canonical))
@@ -292,10 +283,11 @@ pub(super) fn is_named<const N: usize>(name: &[u8], canonical: &[u8; N]) -> bool
 
 /// The octets of `name` as words without regard to case.
 ///
-/// Setting the bit that tells the cases apart makes no other token octet equal to a letter or to `-`.
+/// Setting the bit that tells the cases apart makes no other token octet equal to a letter or to
+/// `-`.
 #[inline(always)]
 fn fold<const N: usize>(name: &[u8; N]) -> [u64; 3] {
-    const CASE: u64 = ONES.wrapping_mul(0x20);
+    const CASE: u64 = repeat(0x20);
     let word = |octets: &[u8; 8]| u64::from_le_bytes(*octets) | CASE;
     let half = |octets: &[u8; 4]| u64::from(u32::from_le_bytes(*octets)) | CASE;
     match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
@@ -307,5 +299,119 @@ fn fold<const N: usize>(name: &[u8; N]) -> [u64; 3] {
             (Some(first), Some(last)) => [half(first), half(last), 0],
             _ => [0; 3],
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The length of the longest prefix of `octets` of which `class` is true.
+    fn slow(octets: &[u8], class: impl Fn(u8) -> bool) -> usize {
+        octets.iter().take_while(|octet| class(**octet)).count()
+    }
+
+    #[test]
+    fn words_and_single_octets_agree() {
+        // Two octets of any kind among plain ones, at any place of a word and across words.
+        for first in 0..=255 {
+            for second in 0..=255 {
+                for place in 0..10 {
+                    let mut octets = [b'a'; 19];
+                    octets[place] = first;
+                    octets[place + 1 + usize::from(first ^ second) % 8] = second;
+                    assert_eq!(token_len(&octets), slow(&octets, is_token));
+                    assert_eq!(field_len(&octets), slow(&octets, is_field));
+                    assert_eq!(
+                        target_len(&octets),
+                        slow(&octets, |octet| is(octet, TARGET))
+                    );
+                    assert_eq!(
+                        find(&octets, second),
+                        octets.iter().position(|octet| *octet == second)
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn classes_are_as_the_grammar_says() {
+        for octet in 0..=255u8 {
+            let visible = (0x21..=0x7e).contains(&octet);
+            assert_eq!(
+                is_token(octet),
+                visible && !b"\"(),/:;<=>?@[\\]{}".contains(&octet)
+            );
+            assert_eq!(
+                is_name(octet),
+                octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&octet)
+            );
+            assert_eq!(is_path(octet), is_name(octet) || b":@/".contains(&octet));
+            assert_eq!(is_query(octet), is_path(octet) || b"?%".contains(&octet));
+            assert_eq!(is_etagc(octet), (visible && octet != b'"') || octet >= 0x80);
+            assert_eq!(
+                is_field(octet),
+                visible || octet >= 0x80 || octet == b' ' || octet == b'\t'
+            );
+            assert_eq!(is(octet, TARGET), visible && octet != b'#');
+            assert_eq!(
+                hex(octet).map(u32::from),
+                char::from(octet).to_digit(16).filter(|_| octet < 0x80)
+            );
+        }
+    }
+
+    /// Tries `is_named` with every single octet of a name changed to every other token octet.
+    fn try_name<const N: usize>(canonical: &[u8; N]) {
+        for place in 0..N {
+            for octet in (0..=255).filter(|octet| is_token(*octet)) {
+                let mut name = *canonical;
+                name[place] = octet;
+                assert_eq!(
+                    is_named(&name, canonical),
+                    name.eq_ignore_ascii_case(canonical)
+                );
+            }
+        }
+        assert!(!is_named(&canonical[1..], canonical));
+        assert!(!is_named(&[&canonical[..], b"a"].concat(), canonical));
+        assert!(is_named(&canonical.to_ascii_uppercase(), canonical));
+        assert!(is_named(&canonical.to_ascii_lowercase(), canonical));
+    }
+
+    #[test]
+    fn names_are_compared_without_regard_to_case() {
+        try_name(b"Host");
+        try_name(b"close");
+        try_name(b"Expect");
+        try_name(b"Upgrade");
+        try_name(b"If-Match");
+        try_name(b"Connection");
+        try_name(b"If-None-Match");
+        try_name(b"Content-Length");
+        try_name(b"Accept-Encoding");
+        try_name(b"Sixteen-Octets-x");
+        try_name(b"Transfer-Encoding");
+        try_name(b"If-Unmodified-Since");
+        try_name(b"Twenty-Four-Octets-of-it");
+    }
+
+    #[test]
+    fn numbers_are_decimal() {
+        assert_eq!(decimal(b"0"), Ok(0));
+        assert_eq!(decimal(b"18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(decimal(b"18446744073709551616"), Err(NotDecimal::TooLarge));
+        assert_eq!(
+            decimal(b"99999999999999999999999"),
+            Err(NotDecimal::TooLarge)
+        );
+        assert_eq!(
+            decimal(b"99999999999999999999999x"),
+            Err(NotDecimal::Syntax)
+        );
+        for octets in [&b""[..], b"-1", b"+1", b"1 ", b"/", b":"] {
+            assert_eq!(decimal(octets), Err(NotDecimal::Syntax));
+        }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Writer<'b> {
 }
 
 impl<'b> Writer<'b> {
-    /// A writer that begins at the begin of `out`.
+    /// A writer that begins at the start of `out`.
     pub(crate) fn new(out: &'b mut [u8]) -> Self {
         Self {
             rest: out,
@@ -29,9 +29,7 @@ impl<'b> Writer<'b> {
     /// Writes `octets`.
     #[inline]
     pub(crate) fn put(&mut self, octets: &[u8]) {
-        if self.failed {
-            return;
-        }
+        // What does not fit leaves no room for anything after it.
         match core::mem::take(&mut self.rest).split_at_mut_checked(octets.len()) {
             Some((out, rest)) => {
                 for (to, from) in out.iter_mut().zip(octets) {
@@ -113,4 +111,47 @@ fn digit_of(value: u64) -> u8 {
         .and_then(|value| DIGITS.get(value))
         .copied()
         .unwrap_or(b'0')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written() {
+        for value in [
+            0,
+            1,
+            9,
+            10,
+            15,
+            16,
+            99,
+            100,
+            255,
+            256,
+            u64::MAX - 1,
+            u64::MAX,
+        ] {
+            let mut octets = [0; 40];
+            let mut out = Writer::new(&mut octets);
+            out.decimal(value);
+            out.put(b" ");
+            out.hex(value);
+            let len = out.finish().unwrap();
+            assert_eq!(octets[..len], *std::format!("{value} {value:x}").as_bytes());
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_after_what_did_not_fit() {
+        let mut octets = [b'-'; 4];
+        let mut out = Writer::new(&mut octets);
+        out.put(b"ab");
+        out.put(b"cde");
+        out.put(b"f");
+        assert_eq!(out.len(), 2);
+        assert_eq!(out.finish(), None);
+        assert_eq!(&octets, b"ab--");
+    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The lines of a head, and the parts of its request line, one after the other (RFC 9112 2.1, 3, 5).
+//! The lines of a head, and the parts of its request line, one after the other (RFC 9112 2.1, 3,
+//! 5).
 //!
 //! Each function takes what is not read yet, and returns what it read and what follows. The common
 //! case comes first in each; what else it may be is worked out when it is not that.
@@ -89,12 +90,15 @@ fn other_version(octets: &[u8]) -> Result<(Version, &[u8]), Stop> {
         [] | [b'0'..=b'9'] | [b'0'..=b'9', b'.'] => return Err(Stop::Partial),
         _ => return Err(BadRequest::InvalidVersion.into()),
     };
-    let rest = end(rest, BadRequest::InvalidVersion)?;
-    match (major, minor) {
-        (b'1', b'0') => Ok((Version::Http10, rest)),
-        (b'1', _) => Ok((Version::Http11, rest)),
-        _ => Err(BadRequest::UnknownVersion.into()),
+    if major != b'1' {
+        return Err(BadRequest::UnknownVersion.into());
     }
+    let rest = end(rest, BadRequest::InvalidVersion)?;
+    let version = match minor {
+        b'0' => Version::Http10,
+        _ => Version::Http11,
+    };
+    Ok((version, rest))
 }
 
 /// A field line, and what follows it: name, value with the white space around it, rest.
@@ -133,7 +137,8 @@ fn no_field(name: &[u8], rest: &[u8]) -> Stop {
     })
 }
 
-/// Expects a CRLF, and returns what follows it; `other` is what an octet other than CR and LF means.
+/// Expects a CRLF, and returns what follows it; `other` is what an octet other than CR and LF
+/// means.
 #[inline(always)]
 fn end(octets: &[u8], other: BadRequest) -> Result<&[u8], Stop> {
     match octets {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What field lines say of their message: its framing, and whether the connection persists (RFC 9112
-//! 6, 9).
+//! What field lines say of their message: its framing, and whether the connection persists (RFC
+//! 9112 6, 9).
 
 use super::super::bad_request::BadRequest;
 use super::super::framing::Body;

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Host tests: layer 1 with std around it, no kernel needed.
+//!
+//! `cargo test` in `tests/host` runs all of them. Those that need nothing but rustc also run by
+//! `rustc --edition 2021 --test tests/host.rs -o host && ./host`, from the root of the tree.
+
+#![no_std]
+#![allow(dead_code, reason = "the kernel side is what uses the rest")]
+#![cfg_attr(not(test), allow(unused_imports))]
+
+#[cfg(test)]
+extern crate std;
+
+/// The sources, laid out as in the module.
+#[path = "../src"]
+mod src {
+    pub(crate) mod http;
+}
+
+use src::http;
+
+#[cfg(test)]
+#[path = "host/corpus.rs"]
+mod corpus;
+#[cfg(all(test, feature = "properties"))]
+#[path = "host/properties.rs"]
+mod properties;
