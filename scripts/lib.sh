@@ -74,6 +74,7 @@ step() {
 	say "== $title"
 	start=$(date +%s)
 	bytes=$(received_bytes)
+	trap 'die "interrupted: the next run goes on with this step"' INT TERM HUP
 	set +e
 	(
 		set -e
@@ -81,6 +82,7 @@ step() {
 	) >"$logs/$name.log" 2>&1 </dev/null
 	status=$?
 	set -e
+	trap - INT TERM HUP
 	bytes=$((($(received_bytes) - bytes) / 1000000))
 	if [ "$status" != 0 ]; then
 		tail -n 40 "$logs/$name.log" >&2

@@ -211,7 +211,7 @@ root_step() {
 make_root() {
 	local release
 	if [ ! -d "$root" ]; then
-		step root "Making a Debian 13 build root (1 minute, 290 MB to fetch)" bootstrap_root
+		step root "Making a Debian 13 build root (1 minute, 170 MB to fetch)" bootstrap_root
 	fi
 	if [ ! -e "$root/var/lib/rust-tux/release" ]; then
 		step choose "Looking for kernel $preferred_kernel in the archive" \
