@@ -305,6 +305,8 @@ make_guest() {
 		bootstrap_guest "$image"
 }
 
+# In braces, and so read whole: the script may be changed while it runs.
+{
 case ${1:-root} in
 -h | --help)
 	usage
@@ -342,3 +344,5 @@ if [[ $parts == *' debug '* ]]; then
 	lock debug
 	make_debug
 fi
+exit 0
+}
