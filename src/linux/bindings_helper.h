@@ -11,7 +11,6 @@
 
 #include <linux/bvec.h>
 #include <linux/cred.h>
-#include <linux/fadvise.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kthread.h>

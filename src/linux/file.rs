@@ -86,18 +86,6 @@ impl File {
         added
     }
 
-    /// Asks for up to `len` octets from `offset` on to be read ahead, in as few requests as the
-    /// file system can make of it. Failure costs speed only, and is not told.
-    pub(crate) fn will_need(&self, offset: u64, len: usize, _context: &MaySleep) {
-        let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) else {
-            return;
-        };
-        let advice = bindings::POSIX_FADV_WILLNEED as c_int;
-        // The result is left out on purpose: this is advice.
-        // SAFETY: By the type invariant the file is valid; this may sleep.
-        unsafe { bindings::vfs_fadvise(self.file.as_ptr(), offset, len, advice) };
-    }
-
     /// Adds up to `len` octets from `offset` on, as the file system reads them. Returns how many;
     /// 0 is the end of the file (or a full `out`).
     ///

@@ -130,8 +130,6 @@ impl Task {
                 len,
                 mut fragments,
             } => {
-                // At once, and not as it is read: a pipe takes less at a time.
-                file.will_need(offset, len, may_sleep);
                 let result = file.read(offset, len, &mut fragments, may_sleep);
                 Task::WasRead(fragments, result)
             }
