@@ -26,6 +26,7 @@ mod lookup;
 mod reply;
 mod shared;
 pub(crate) mod stats;
+mod turn;
 mod wheel;
 mod worker;
 

@@ -76,10 +76,10 @@ pub fn parse<'a>(octets: &'a [u8], head: usize, out: &mut Option<(&'a [u8], usiz
     }
 }
 
-/// The end of a head.
+/// Whether another line has ended.
 #[inline(never)]
-pub fn head_end(octets: &[u8], from: usize) -> Option<usize> {
-    request::head_end(octets, from)
+pub fn has_new_line(octets: &[u8], len: usize) -> bool {
+    request::has_new_line(octets, len)
 }
 
 /// Names of files.

@@ -398,26 +398,12 @@ fn too_long(octets: &[u8]) -> BadRequest {
     }
 }
 
-/// Where the head that `octets` begin with ends: the offset after its empty line.
-///
-/// This is for a head that [`parse`] found not to be whole: the octets before `from` were in vain
-/// looked at before, and the others are only searched for the empty line. Lines that end in LF
-/// alone count, so that `parse` can refuse them.
-pub(crate) fn head_end(octets: &[u8], from: usize) -> Option<usize> {
-    let start = octets
-        .iter()
-        .position(|octet| !matches!(octet, b'\r' | b'\n'))?;
-    // The empty line may have begun up to three octets earlier.
-    let mut at = from.saturating_sub(3).max(start);
-    loop {
-        let rest = octets.get(at..)?;
-        at = at.checked_add(token::find(rest, b'\n')?)?.checked_add(1)?;
-        match octets.get(at..)? {
-            [b'\n', ..] => return at.checked_add(1),
-            [b'\r', b'\n', ..] => return at.checked_add(2),
-            _ => {}
-        }
-    }
+/// Whether it is worth to [`parse`] again a head that was not whole when it had `len` octets: whether
+/// another line has ended.
+pub(crate) fn has_new_line(octets: &[u8], len: usize) -> bool {
+    octets
+        .get(len..)
+        .is_some_and(|new| token::find(new, b'\n').is_some())
 }
 
 /// Reads a head into `request`, and says how many octets it has.

@@ -199,16 +199,19 @@ impl<T: Events> Sock<T> {
         attached.then_some(locked)
     }
 
-    /// Closes the connection. [`Close::Orderly`] is as `close(2)` does it: what was sent still goes
-    /// out, then a FIN; but unread octets make a RST. [`Close::Abort`] sends a RST, and gives all
-    /// memory back at once. The state is dropped. Does nothing if the connection isn't attached.
+    /// Closes the connection. With [`Close::Orderly`] what was sent still goes out, then a FIN; unread
+    /// octets are thrown away. [`Close::Abort`] sends a RST, and gives all memory back at once. The
+    /// state is dropped. Does nothing if the connection isn't attached.
     pub(crate) fn close(&self, how: Close, may_sleep: &MaySleep) {
         let Some(mut locked) = self.lock(may_sleep) else {
             return;
         };
-        if how == Close::Abort {
+        match how {
+            // Unread octets would make `tcp_close()` send a RST in place of the FIN, which may
+            // overtake the response at the peer.
+            Close::Orderly => locked.stream.consume(locked.stream.unread()),
             // SAFETY: The sock is locked; this is what `SO_LINGER` with a time of 0 does.
-            unsafe { bindings::sk_set_linger_zero(self.sk.as_ptr()) };
+            Close::Abort => unsafe { bindings::sk_set_linger_zero(self.sk.as_ptr()) },
         }
         let state = core::mem::take(locked.state());
         // SAFETY: The sock is locked, and ours until now.

@@ -162,7 +162,7 @@ pub(crate) struct State {
     /// Octets of the request's body that were passed over.
     pub(super) drained: u64,
     /// Octets that were thrown away while lingering.
-    pub(super) discarded: usize,
+    pub(super) discarded: u64,
     /// When lingering ends at last, in seconds of the monotonic clock.
     pub(super) linger_until: u64,
     /// Requests that were answered.

@@ -9,6 +9,7 @@ use super::lookup::{
     Resolution, //
 };
 use super::shared::Shared;
+use crate::http::target;
 use crate::linux::context::MaySleep;
 use crate::linux::file::File;
 use crate::linux::fragment::Fragments;
@@ -109,6 +110,19 @@ impl Job {
 }
 
 impl Task {
+    /// To look `path` up below `root`.
+    pub(super) fn open(root: &Arc<DocumentRoot>, path: &target::Path<'_>) -> Result<Self> {
+        let mut name = KVVec::from_elem(0, path.name.len(), GFP_KERNEL)?;
+        for (to, from) in name.iter_mut().zip(path.name) {
+            *to = *from;
+        }
+        Ok(Task::Open {
+            root: root.clone(),
+            name,
+            is_directory: path.is_directory,
+        })
+    }
+
     /// Does it.
     fn run(self, may_sleep: &MaySleep) -> Self {
         match self {
@@ -118,9 +132,12 @@ impl Task {
                 is_directory,
             } => {
                 let len = name.len().saturating_add(lookup::BEYOND);
+                let path = target::Path {
+                    name: &name,
+                    is_directory,
+                };
                 let resolution = KVVec::from_elem(0, len, GFP_KERNEL).ok().and_then(|mut buffer| {
-                    let mode = Lookup::MayBlock;
-                    lookup::resolve(root.root(), &name, is_directory, mode, &mut buffer, may_sleep)
+                    lookup::resolve(root.root(), &path, Lookup::MayBlock, &mut buffer, may_sleep)
                 });
                 Task::Opened(resolution.unwrap_or(Resolution::Busy))
             }

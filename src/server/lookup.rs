@@ -2,6 +2,7 @@
 
 //! From a path below the document root to what is there.
 
+use crate::http::target;
 use crate::linux::context::MaySleep;
 use crate::linux::file::File;
 use crate::linux::path::{
@@ -50,23 +51,21 @@ pub(super) struct Document {
     pub(super) is_local: bool,
 }
 
-/// Looks up `name`, which is decoded and normalized, with the credentials of the caller. For a
-/// directory that is written as one (`is_directory`), its index is looked up. `buffer` has
-/// [`BEYOND`] octets more than `name`.
+/// Looks `path` up, with the credentials of the caller. For a directory that is written as one, its
+/// index is looked up. `buffer` has [`BEYOND`] octets more than the name.
 ///
 /// `None` means that this can't be told without waiting, if `mode` is [`Lookup::Cached`].
 pub(super) fn resolve(
     root: &Root,
-    name: &[u8],
-    is_directory: bool,
+    path: &target::Path<'_>,
     mode: Lookup,
     buffer: &mut [u8],
     may_sleep: &MaySleep,
 ) -> Option<Resolution> {
-    let result = if is_directory {
-        index(root, name, mode, buffer, may_sleep)
+    let result = if path.is_directory {
+        index(root, path.name, mode, buffer, may_sleep)
     } else {
-        one(root, name, mode, buffer, may_sleep)
+        one(root, path.name, mode, buffer, may_sleep)
     };
     match result {
         Ok(resolution) => resolution,

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One turn of a connection: what can be done at once, bounded.
+//!
+//! A turn has the connection's lock. It goes from step to step until it has to wait for an event,
+//! has had its share, or has reached the connection's end.
+
+use super::connection::{
+    Connection,
+    Phase,
+    State,
+    Timer, //
+};
+use super::dispatch::{
+    self,
+    Action, //
+};
+use super::job::{
+    Job,
+    Task, //
+};
+use super::lookup::{
+    self,
+    Resolution, //
+};
+use super::reply::{
+    self,
+    Plan,
+    Progress,
+    Response, //
+};
+use super::stats::{
+    Counter,
+    Event, //
+};
+use super::worker::{
+    Local,
+    Worker, //
+};
+use crate::http::bad_request::BadRequest;
+use crate::http::framing::Drain;
+use crate::http::request;
+use crate::http::response::Status;
+use crate::http::target;
+use crate::linux::context::MaySleep;
+use crate::linux::fragment::Fragments;
+use crate::linux::path::Lookup;
+use crate::linux::sock::{
+    Close,
+    Locked,
+    Sock, //
+};
+use crate::linux::stream::Stream;
+use kernel::prelude::*;
+
+/// Requests that a connection may have answered in one turn.
+const REQUESTS: usize = 16;
+
+/// Octets that a connection may send in one turn.
+const OCTETS: usize = 256 << 10;
+
+/// How many times as long as without an octet of the peer a connection lingers in all.
+const LINGER_TIMES: u64 = 6;
+
+/// What comes next for a connection.
+pub(super) enum Next {
+    /// The next step of the same turn.
+    Go,
+    /// An event, or its deadline.
+    Wait,
+    /// Another turn, behind those of others.
+    Again,
+    /// Its end, and why.
+    End(Close, Counter),
+}
+
+/// A turn.
+pub(super) struct Turn<'a, 's> {
+    worker: &'a Worker,
+    sock: &'a Sock<Connection>,
+    state: &'a mut State,
+    stream: &'a mut Stream<'s>,
+    local: &'a mut Local,
+    may_sleep: &'a MaySleep,
+    /// Octets that may still be sent.
+    budget: usize,
+}
+
+impl<'a, 's> Turn<'a, 's> {
+    /// A turn of `sock`, which is `locked`.
+    pub(super) fn new(
+        worker: &'a Worker,
+        sock: &'a Sock<Connection>,
+        locked: &'a mut Locked<'s, Connection>,
+        local: &'a mut Local,
+        may_sleep: &'a MaySleep,
+    ) -> Self {
+        let (state, stream) = locked.parts();
+        Self {
+            worker,
+            sock,
+            state,
+            stream,
+            local,
+            may_sleep,
+            budget: OCTETS,
+        }
+    }
+
+    /// Takes the turn. `is_late` says that the connection's deadline has passed.
+    pub(super) fn run(mut self, is_late: bool) -> Next {
+        if self.sock.data().is_first_look() {
+            self.count(Counter::Accepted);
+            self.wait(Timer::Header);
+        }
+        if self.stream.is_closed() {
+            return Next::End(Close::Orderly, Counter::Reset);
+        }
+        if is_late {
+            match self.late() {
+                Next::Go => (),
+                next => return next,
+            }
+        }
+        let mut answered: usize = 0;
+        while answered < REQUESTS {
+            match self.step() {
+                Next::Go => (),
+                next => return next,
+            }
+            // A response has ended when the next request is waited for.
+            let is_answered = matches!(self.state.phase, Phase::Receiving);
+            answered = answered.saturating_add(usize::from(is_answered));
+        }
+        Next::Again
+    }
+
+    /// Counts one.
+    fn count(&self, event: impl Into<Event>) {
+        self.worker.counters().count(event);
+    }
+
+    /// Sets what the deadline stands for, and when it is.
+    fn wait(&mut self, timer: Timer) {
+        let mut deadline = self.local.deadline(timer);
+        if timer == Timer::Linger {
+            deadline = deadline.min(self.state.linger_until);
+        }
+        self.state.timer = timer;
+        self.sock.data().set_deadline(deadline);
+    }
+
+    /// Does what is to be done when a deadline has passed.
+    fn late(&mut self) -> Next {
+        let counter = self.state.timer.counter();
+        match self.state.timer {
+            // Whoever has begun a request is told (RFC 9110 15.5.9).
+            Timer::Header if self.stream.unread() > 0 => {
+                self.count(counter);
+                self.refuse(Status::RequestTimeout, "The request took too long.")
+            }
+            Timer::Header | Timer::KeepAlive | Timer::Linger => Next::End(Close::Orderly, counter),
+            Timer::Send | Timer::Body => Next::End(Close::Abort, counter),
+        }
+    }
+
+    /// One step. It puts the phase back, unless it ends it.
+    fn step(&mut self) -> Next {
+        match core::mem::take(&mut self.state.phase) {
+            Phase::Receiving => self.receive(None),
+            Phase::Opening(job) => match job.result() {
+                Some(Task::Opened(resolution)) => self.receive(Some(resolution)),
+                _ => {
+                    self.state.phase = Phase::Opening(job);
+                    Next::Wait
+                }
+            },
+            Phase::Sending(response) => self.send(response),
+            Phase::Reading(mut response, job) => match job.result() {
+                Some(Task::WasRead(fragments, Ok(octets))) => {
+                    if !response.was_read(fragments, octets) {
+                        return Next::End(Close::Abort, Counter::Truncated);
+                    }
+                    self.state.phase = Phase::Sending(response);
+                    Next::Go
+                }
+                Some(Task::WasRead(_, Err(_))) => Next::End(Close::Abort, Counter::ReadErrors),
+                _ => {
+                    self.state.phase = Phase::Reading(response, job);
+                    Next::Wait
+                }
+            },
+            Phase::Draining(drain) => self.drain(drain),
+            Phase::Lingering => self.linger(),
+        }
+    }
+
+    /// Reads a request, and begins its response. `resolution` is that of its path, if it was asked
+    /// for before.
+    fn receive(&mut self, resolution: Option<Resolution>) -> Next {
+        let octets = self.stream.peek(&mut self.local.scratch);
+        let len = octets.len();
+        let is_same = self.state.scanned > 0
+            && len < self.local.limits.head
+            && !request::has_new_line(octets, self.state.scanned);
+        let parsed = if octets.is_empty() || is_same {
+            Ok(None)
+        } else {
+            request::parse(octets, &self.local.limits)
+        };
+        let (request, head_len) = match parsed {
+            Ok(Some(parsed)) => parsed,
+            Ok(None) => return self.incomplete(len),
+            Err(bad) => return self.refuse_bad(bad),
+        };
+        let moment = &self.local.moment;
+        let path = target::normalize(request.target.path, &mut self.local.name);
+        let action = match &path {
+            Err(bad) => {
+                self.worker.counters().count(*bad);
+                Action::Reject(bad.status(), bad.name())
+            }
+            Ok(path) => dispatch::dispatch(&request, moment.seconds, || {
+                resolution.or_else(|| {
+                    lookup::resolve(
+                        self.local.config.document_root.root(),
+                        path,
+                        Lookup::Cached,
+                        &mut self.local.lookup,
+                        self.may_sleep,
+                    )
+                })
+            }),
+        };
+        let path = path.ok();
+        if let (Action::Defer, Some(path)) = (&action, &path) {
+            let job = Task::open(&self.local.config.document_root, path).and_then(|task| {
+                Job::start(task, self.sock, self.worker.shared(), &self.local.io)
+            });
+            return self.deferred(job.map(Phase::Opening), Counter::DeferredLookup);
+        }
+        let head = &mut self.local.head;
+        let plan = reply::plan(action, &request, path.as_ref(), moment, head);
+        self.stream.consume(head_len);
+        self.count(Counter::Requests);
+        self.state.requests = self.state.requests.saturating_add(1);
+        self.respond(plan)
+    }
+
+    /// Waits for the rest of a head, of which there are `len` octets.
+    fn incomplete(&mut self, len: usize) -> Next {
+        let was_empty = self.state.scanned == 0;
+        self.state.scanned = len;
+        if self.stream.is_read_closed() {
+            let why = match len {
+                0 => Counter::Closed,
+                _ => Counter::Incomplete,
+            };
+            return Next::End(Close::Orderly, why);
+        }
+        // The time for the first head runs from the begin of the connection, for others from
+        // their first octet.
+        if self.state.requests > 0 {
+            if len == 0 && self.state.timer != Timer::KeepAlive {
+                self.wait(Timer::KeepAlive);
+            } else if len > 0 && was_empty {
+                self.wait(Timer::Header);
+            }
+        }
+        Next::Wait
+    }
+
+    /// Waits for a work item, in the phase that has it.
+    fn deferred(&mut self, phase: Result<Phase>, counter: Counter) -> Next {
+        self.count(counter);
+        let Ok(phase) = phase else {
+            return Next::End(Close::Abort, Counter::OutOfMemory);
+        };
+        self.state.phase = phase;
+        self.wait(Timer::Send);
+        Next::Wait
+    }
+
+    /// Begins the response to what is no request; the last of the connection.
+    fn refuse_bad(&mut self, bad: BadRequest) -> Next {
+        self.count(bad);
+        self.count(Counter::Requests);
+        self.refuse(bad.status(), bad.name())
+    }
+
+    /// Begins a response that is the last of the connection. What has come is not read.
+    fn refuse(&mut self, status: Status, detail: &str) -> Next {
+        let plan = reply::refuse(status, detail, &self.local.moment, &mut self.local.head);
+        self.stream.consume(self.stream.unread());
+        self.respond(plan)
+    }
+
+    /// Begins a response as it was planned. Its head is in `local.head`.
+    fn respond(&mut self, plan: Plan) -> Next {
+        self.state.scanned = 0;
+        self.wait(Timer::Send);
+        let spare = self.local.spare.take().map(Ok);
+        let fragments = spare.unwrap_or_else(|| Fragments::new(reply::FRAGMENTS));
+        let head = self.local.head.get(..plan.len).unwrap_or(&[]);
+        let cache = &mut self.local.cache;
+        let fragments = fragments.and_then(|mut fragments| {
+            cache.append(head, &mut fragments)?;
+            Ok(fragments)
+        });
+        let Ok(fragments) = fragments else {
+            return Next::End(Close::Abort, Counter::OutOfMemory);
+        };
+        self.count(plan.status);
+        self.state.phase = Phase::Sending(Response::new(plan, fragments));
+        Next::Go
+    }
+
+    /// Goes on with a response.
+    fn send(&mut self, mut response: Response) -> Next {
+        let before = self.budget;
+        let progress = response.send(self.stream, &mut self.budget);
+        let sent = before.saturating_sub(self.budget);
+        if sent > 0 {
+            self.worker.counters().add(Counter::OctetsSent, sent as u64);
+            self.wait(Timer::Send);
+        }
+        match progress {
+            Progress::Done => self.sent(response),
+            Progress::Full => {
+                self.state.phase = Phase::Sending(response);
+                Next::Wait
+            }
+            Progress::Enough => {
+                self.state.phase = Phase::Sending(response);
+                Next::Again
+            }
+            Progress::Cold(task) => {
+                let job = Job::start(task, self.sock, self.worker.shared(), &self.local.io);
+                let phase = job.map(|job| Phase::Reading(response, job));
+                self.deferred(phase, Counter::DeferredRead)
+            }
+            Progress::Lost => Next::End(Close::Abort, Counter::Reset),
+        }
+    }
+
+    /// Goes on behind a response that was sent.
+    fn sent(&mut self, response: Response) -> Next {
+        let (fragments, is_persistent, drain) = response.finish();
+        self.local.spare = fragments;
+        if !is_persistent {
+            self.stream.shut_down_send();
+            let longest = u64::from(self.local.config.linger_timeout).saturating_mul(LINGER_TIMES);
+            self.state.linger_until = self.local.now.saturating_add(longest);
+            self.state.phase = Phase::Lingering;
+            self.wait(Timer::Linger);
+        } else if !drain.is_done() {
+            self.state.drained = 0;
+            self.state.phase = Phase::Draining(drain);
+            self.wait(Timer::Body);
+        }
+        Next::Go
+    }
+
+    /// Throws away what is there of a request's body.
+    fn drain(&mut self, mut drain: Drain) -> Next {
+        let octets = self.stream.peek(&mut self.local.scratch);
+        if octets.is_empty() {
+            if self.stream.is_read_closed() {
+                return Next::End(Close::Orderly, Counter::Incomplete);
+            }
+            self.state.phase = Phase::Draining(drain);
+            return Next::Wait;
+        }
+        let progress = match drain.consume(octets) {
+            Ok(progress) => progress,
+            Err(bad) => return self.refuse_bad(bad),
+        };
+        self.stream.consume(progress.consumed);
+        let drained = progress.consumed as u64;
+        self.worker.counters().add(Counter::OctetsDrained, drained);
+        self.state.drained = self.state.drained.saturating_add(drained);
+        if progress.is_done {
+            return Next::Go;
+        }
+        if dispatch::is_too_long(self.state.drained) {
+            return Next::End(Close::Abort, Counter::LimitBody);
+        }
+        self.state.phase = Phase::Draining(drain);
+        Next::Go
+    }
+
+    /// Throws away what still comes.
+    fn linger(&mut self) -> Next {
+        let unread = self.stream.unread();
+        if unread > 0 {
+            self.stream.consume(unread);
+            self.state.discarded = self.state.discarded.saturating_add(unread as u64);
+            self.wait(Timer::Linger);
+        }
+        if self.stream.is_read_closed() {
+            return Next::End(Close::Orderly, Counter::Closed);
+        }
+        if self.state.discarded > u64::from(self.local.config.linger_limit) {
+            return Next::End(Close::Orderly, Counter::LimitLinger);
+        }
+        self.state.phase = Phase::Lingering;
+        Next::Wait
+    }
+}
