@@ -25,6 +25,7 @@ use kernel::ffi::{
     c_ulong, //
 };
 use kernel::prelude::*;
+use kernel::sync::rcu;
 
 /// How often a lookup is begun again when a rename or a mount elsewhere has disturbed it.
 ///
@@ -207,14 +208,15 @@ impl Path {
     ///
     /// Checks the permission of the current credentials and asks the security modules. Does not
     /// wait for a lease: `None` means that its holder has been asked to give it up, and that the
-    /// file can be opened later. Reading updates the access time as the mount says.
-    pub(crate) fn open(&self, _context: &MaySleep) -> Result<Option<File>> {
+    /// file can be opened later; or that [`Lookup::Cached`] can't do it, because an access control
+    /// list may have to be read. Reading updates the access time as the mount says.
+    pub(crate) fn open(&self, mode: Lookup, _context: &MaySleep) -> Result<Option<File>> {
         if !self.is_regular() {
             return Err(EACCES);
         }
-        let mask = (bindings::MAY_OPEN | bindings::MAY_READ) as c_int;
-        // SAFETY: By the type invariant the path is valid and has an inode; this may sleep.
-        to_result(unsafe { bindings::path_permission(&self.path, mask) })?;
+        if (mode == Lookup::Cached && self.is_slow_to_open()) || !self.may_read(mode)? {
+            return Ok(None);
+        }
 
         // O_RDONLY is 0.
         let flags = (bindings::O_NONBLOCK | bindings::O_LARGEFILE) as c_int;
@@ -233,6 +235,39 @@ impl Path {
         let file = unsafe { File::from_raw(file) };
         file.check_opened(bindings::MAY_READ)?;
         Ok(Some(file))
+    }
+
+    /// Checks the permission to read. False if that can't be told without waiting.
+    fn may_read(&self, mode: Lookup) -> Result<bool> {
+        let mask = bindings::MAY_OPEN | bindings::MAY_READ;
+        let result = match mode {
+            Lookup::MayBlock => {
+                // SAFETY: By the type invariant the path is valid and has an inode; the only
+                // caller may sleep.
+                to_result(unsafe { bindings::path_permission(&self.path, mask as c_int) })
+            }
+            Lookup::Cached => {
+                let mask = mask | bindings::MAY_NOT_BLOCK;
+                let _guard = rcu::read_lock();
+                // SAFETY: As above, and as that flag demands under the lock of RCU.
+                to_result(unsafe { bindings::path_permission(&self.path, mask as c_int) })
+            }
+        };
+        match result {
+            Ok(()) => Ok(true),
+            Err(error) if mode == Lookup::Cached && error == ECHILD => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the file system reads a key, or the root of a hash tree, when the file is opened.
+    fn is_slow_to_open(&self) -> bool {
+        // SAFETY: By the type invariant the dentry is valid.
+        let inode = unsafe { bindings::d_backing_inode(self.path.dentry) };
+        // SAFETY: By the type invariant there is an inode, and the dentry keeps it. Its flags may
+        // change concurrently, hence volatile.
+        let flags = unsafe { addr_of!((*inode).i_flags).read_volatile() };
+        flags & (bindings::S_VERITY | bindings::S_ENCRYPTED) != 0
     }
 
     /// Whether this is a regular file.

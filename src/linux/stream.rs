@@ -58,6 +58,13 @@ impl Stream<'_> {
         u32::try_from(state) == Ok(bindings::TCP_CLOSE)
     }
 
+    /// Whether an error has ended the connection: a reset by the peer or by the administrator, or
+    /// a time-out of TCP.
+    pub(crate) fn has_failed(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.sk.as_ptr()).sk_err != 0 }
+    }
+
     /// The sequence number of the next octet to consume.
     fn copied_seq(&self) -> u32 {
         let tp: *const bindings::tcp_sock = self.sk.as_ptr().cast();

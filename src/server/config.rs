@@ -60,8 +60,8 @@ const OPTIONAL_SECONDS: Range = Range::new(0, 86_400);
 const SECONDS: Range = Range::new(1, 3600);
 /// Of the length of a request's head.
 const HEAD_LEN: Range = Range::new(256, 65536);
-/// Of the input that is read and thrown away before a connection is closed: up to 16 MiB.
-const DISCARD: Range = Range::new(0, 16_777_216);
+/// Of the input that is read and thrown away before a connection is closed: up to 1 GiB.
+const DISCARD: Range = Range::new(0, 1_073_741_824);
 
 /// The directory that is served, under the name that it was given by.
 pub(crate) struct DocumentRoot {
@@ -183,7 +183,7 @@ impl Config {
             header_timeout: 10,
             send_timeout: 30,
             linger_timeout: 5,
-            linger_limit: 262_144,
+            linger_limit: 16_777_216,
             max_header_len: 8192,
         })
     }

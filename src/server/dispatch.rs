@@ -86,7 +86,7 @@ pub(super) fn dispatch(
             "Only the expectation 100-continue is known here.",
         );
     }
-    if matches!(request.body, Body::Length(length) if length > BODY_LIMIT) {
+    if matches!(request.body, Body::Length(length) if is_too_long(length)) {
         return Action::Reject(
             Status::ContentTooLarge,
             "This request needs no content, and none so large is read.",
@@ -124,7 +124,7 @@ pub(super) fn dispatch(
     }
 }
 
-/// Whether a body is longer than is passed over.
-pub(super) fn is_too_long(passed: u64) -> bool {
-    passed > BODY_LIMIT
+/// Whether a body of this length is longer than is passed over.
+pub(super) fn is_too_long(length: u64) -> bool {
+    length > BODY_LIMIT
 }

@@ -160,7 +160,7 @@ fn open(
         return Ok(Some(Resolution::Forbidden));
     }
     let is_local = found.is_local();
-    let Some(file) = found.open(may_sleep)? else {
+    let Some(file) = found.open(mode, may_sleep)? else {
         return Ok((mode == Lookup::MayBlock).then_some(Resolution::Busy));
     };
     Ok(Some(Resolution::File(Document {

@@ -2,7 +2,10 @@
 
 //! Responses: their heads, and how they are sent.
 
-use super::dispatch::Action;
+use super::dispatch::{
+    self,
+    Action, //
+};
 use super::job::Task;
 use super::lookup::{
     Document,
@@ -114,7 +117,7 @@ pub(super) fn plan(
     let is_too_large = matches!(
         status,
         Status::ContentTooLarge | Status::ExpectationFailed | Status::NotImplemented
-    );
+    ) || matches!(request.body, Body::Length(length) if dispatch::is_too_long(length));
     let traits = Traits {
         version: request.version,
         is_persistent: request.is_persistent
@@ -338,8 +341,13 @@ impl Response {
     }
 
     /// Hands octets to the stack, about `budget` of them at most, until something has to be waited
-    /// for. Takes off `budget` what was handed over.
-    pub(super) fn send(&mut self, stream: &mut Stream<'_>, budget: &mut usize) -> Progress {
+    /// for. Adds to `taken` how many were handed over.
+    pub(super) fn send(
+        &mut self,
+        stream: &mut Stream<'_>,
+        budget: usize,
+        taken: &mut usize,
+    ) -> Progress {
         loop {
             if !self.is_filled && self.content.is_some() && self.fill() == 0 {
                 return match self.cold() {
@@ -360,7 +368,7 @@ impl Response {
             let Ok(sent) = stream.send(fragments, self.sent, has_more) else {
                 return Progress::Lost;
             };
-            *budget = budget.saturating_sub(sent);
+            *taken = taken.saturating_add(sent);
             if sent < left {
                 self.sent = self.sent.saturating_add(sent);
                 return Progress::Full;
@@ -371,7 +379,7 @@ impl Response {
             if self.content.is_none() {
                 return Progress::Done;
             }
-            if *budget == 0 {
+            if *taken >= budget {
                 return Progress::Enough;
             }
         }

@@ -101,11 +101,22 @@ impl Shared {
         if raised {
             self.set_pending();
         }
+        // A worker that sleeps holds on to what it had: to a document root whose file system is to
+        // be unmounted, for one.
+        let workers = self.listening.lock().workers.clone();
+        for worker in workers.iter().flat_map(|workers| workers.iter()) {
+            worker.wake();
+        }
+    }
+
+    /// Which configuration is the current one.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Relaxed)
     }
 
     /// The configuration, if it has changed since `generation`, which is brought up to date.
     pub(super) fn newer_config(&self, generation: &mut u64) -> Option<Arc<Config>> {
-        let current = self.generation.load(Relaxed);
+        let current = self.generation();
         if current == *generation {
             return None;
         }
@@ -153,6 +164,11 @@ impl Shared {
     pub(super) fn wants_attention(&self, now: u64) -> bool {
         self.is_pending.load(Relaxed) != 0
             || (self.is_aborted.load(Relaxed) != 0 && now >= self.retry_at.load(Relaxed))
+    }
+
+    /// Whether the listening socket is to be opened again, now or at a later second.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.is_aborted.load(Relaxed) != 0
     }
 
     /// Begins to listen. `workers` get the connections.

@@ -45,7 +45,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Requests whose head was read to its end, good or bad.
+    /// Requests, good or bad, of which enough was read to answer or refuse them.
     Requests => "requests";
     /// Octets of responses that the socket has taken, heads included.
     OctetsSent => "octets_sent";
@@ -79,7 +79,7 @@ counters! {
     TimeoutLinger => "timeout_linger";
     /// Connections closed because the peer sent too much after their last response.
     LimitLinger => "limit_linger";
-    /// Connections closed because the body of a request was too long.
+    /// Connections closed because the body of a request was too long to be passed over.
     LimitBody => "limit_body";
     /// Octets of requests' bodies that were read and thrown away.
     OctetsDrained => "octets_drained";

@@ -37,7 +37,6 @@ use super::worker::{
     Local,
     Worker, //
 };
-use crate::http::bad_request::BadRequest;
 use crate::http::framing::Drain;
 use crate::http::request;
 use crate::http::response::Status;
@@ -52,6 +51,12 @@ use crate::linux::sock::{
 };
 use crate::linux::stream::Stream;
 use kernel::prelude::*;
+
+/// The path of the document root.
+const ROOT: target::Path<'_> = target::Path {
+    name: &[],
+    is_directory: true,
+};
 
 /// Requests that a connection may have answered in one turn.
 const REQUESTS: usize = 16;
@@ -114,7 +119,9 @@ impl<'a, 's> Turn<'a, 's> {
             self.wait(Timer::Header);
         }
         if self.stream.is_closed() {
-            return Next::End(Close::Orderly, Counter::Reset);
+            let has_failed = self.stream.has_failed();
+            let why = if has_failed { Counter::Reset } else { Counter::Closed };
+            return Next::End(Close::Orderly, why);
         }
         if is_late {
             match self.late() {
@@ -160,7 +167,12 @@ impl<'a, 's> Turn<'a, 's> {
                 self.refuse(Status::RequestTimeout, "The request took too long.")
             }
             Timer::Header | Timer::KeepAlive | Timer::Linger => Next::End(Close::Orderly, counter),
-            Timer::Send | Timer::Body => Next::End(Close::Abort, counter),
+            // The response may still be on its way.
+            Timer::Body => {
+                self.count(counter);
+                self.begin_linger()
+            }
+            Timer::Send => Next::End(Close::Abort, counter),
         }
     }
 
@@ -211,10 +223,19 @@ impl<'a, 's> Turn<'a, 's> {
         let (request, head_len) = match parsed {
             Ok(Some(parsed)) => parsed,
             Ok(None) => return self.incomplete(len),
-            Err(bad) => return self.refuse_bad(bad),
+            Err(bad) => {
+                self.count(bad);
+                self.count(Counter::Requests);
+                return self.refuse(bad.status(), bad.name());
+            }
         };
         let moment = &self.local.moment;
-        let path = target::normalize(request.target.path, &mut self.local.name);
+        let path = if request.target.path.is_empty() {
+            // The server as a whole (`*`), or another one: no path is looked up for these.
+            Ok(ROOT)
+        } else {
+            target::normalize(request.target.path, &mut self.local.name)
+        };
         let action = match &path {
             Err(bad) => {
                 self.worker.counters().count(*bad);
@@ -281,13 +302,6 @@ impl<'a, 's> Turn<'a, 's> {
         Next::Wait
     }
 
-    /// Begins the response to what is no request; the last of the connection.
-    fn refuse_bad(&mut self, bad: BadRequest) -> Next {
-        self.count(bad);
-        self.count(Counter::Requests);
-        self.refuse(bad.status(), bad.name())
-    }
-
     /// Begins a response that is the last of the connection. What has come is not read.
     fn refuse(&mut self, status: Status, detail: &str) -> Next {
         let plan = reply::refuse(status, detail, &self.local.moment, &mut self.local.head);
@@ -317,9 +331,9 @@ impl<'a, 's> Turn<'a, 's> {
 
     /// Goes on with a response.
     fn send(&mut self, mut response: Response) -> Next {
-        let before = self.budget;
-        let progress = response.send(self.stream, &mut self.budget);
-        let sent = before.saturating_sub(self.budget);
+        let mut sent = 0;
+        let progress = response.send(self.stream, self.budget, &mut sent);
+        self.budget = self.budget.saturating_sub(sent);
         if sent > 0 {
             self.worker.counters().add(Counter::OctetsSent, sent as u64);
             self.wait(Timer::Send);
@@ -348,12 +362,9 @@ impl<'a, 's> Turn<'a, 's> {
         let (fragments, is_persistent, drain) = response.finish();
         self.local.spare = fragments;
         if !is_persistent {
-            self.stream.shut_down_send();
-            let longest = u64::from(self.local.config.linger_timeout).saturating_mul(LINGER_TIMES);
-            self.state.linger_until = self.local.now.saturating_add(longest);
-            self.state.phase = Phase::Lingering;
-            self.wait(Timer::Linger);
-        } else if !drain.is_done() {
+            return self.begin_linger();
+        }
+        if !drain.is_done() {
             self.state.drained = 0;
             self.state.phase = Phase::Draining(drain);
             self.wait(Timer::Body);
@@ -361,7 +372,18 @@ impl<'a, 's> Turn<'a, 's> {
         Next::Go
     }
 
-    /// Throws away what is there of a request's body.
+    /// Ends what is sent, and waits for the peer to do so.
+    fn begin_linger(&mut self) -> Next {
+        self.stream.shut_down_send();
+        let longest = u64::from(self.local.config.linger_timeout).saturating_mul(LINGER_TIMES);
+        self.state.linger_until = self.local.now.saturating_add(longest);
+        self.state.phase = Phase::Lingering;
+        self.wait(Timer::Linger);
+        Next::Go
+    }
+
+    /// Throws away what is there of a request's body. The request was answered; if it can't be told
+    /// where the body ends, nothing else is.
     fn drain(&mut self, mut drain: Drain) -> Next {
         let octets = self.stream.peek(&mut self.local.scratch);
         if octets.is_empty() {
@@ -373,7 +395,10 @@ impl<'a, 's> Turn<'a, 's> {
         }
         let progress = match drain.consume(octets) {
             Ok(progress) => progress,
-            Err(bad) => return self.refuse_bad(bad),
+            Err(bad) => {
+                self.count(bad);
+                return self.begin_linger();
+            }
         };
         self.stream.consume(progress.consumed);
         let drained = progress.consumed as u64;
@@ -383,7 +408,8 @@ impl<'a, 's> Turn<'a, 's> {
             return Next::Go;
         }
         if dispatch::is_too_long(self.state.drained) {
-            return Next::End(Close::Abort, Counter::LimitBody);
+            self.count(Counter::LimitBody);
+            return self.begin_linger();
         }
         self.state.phase = Phase::Draining(drain);
         Next::Go

@@ -60,6 +60,8 @@ pub(crate) struct Local {
     pub(super) config: Arc<Config>,
     /// What `config` is of [`Shared::newer_config`].
     generation: u64,
+    /// The generation that was tried last: there may have been no memory for it.
+    tried: u64,
     pub(super) io: Arc<OwnedQueue>,
     pub(super) limits: Limits,
     wheel: Wheel,
@@ -97,6 +99,7 @@ impl Local {
             limits,
             config,
             generation: 0,
+            tried: 0,
             io,
         })
     }
@@ -112,6 +115,7 @@ impl Local {
         let Some(config) = shared.newer_config(&mut generation) else {
             return;
         };
+        self.tried = generation;
         let limits = limits(&config);
         // Without memory for larger buffers the old configuration stays until the next turn.
         let Ok(scratch) = KVVec::from_elem(0, limits.head, GFP_KERNEL) else {
@@ -294,13 +298,15 @@ impl Worker {
                 this.yield_now();
             }
             self.shared.attend(local.now, &self.counters, may_sleep);
-            let timeout = if local.wheel.is_empty() {
+            let timeout = if local.wheel.is_empty() && !self.shared.is_aborted() {
                 None
             } else {
                 Some(time::second())
             };
             this.sleep(timeout, || {
-                !self.queue.is_empty() || self.shared.wants_attention(local.now)
+                !self.queue.is_empty()
+                    || self.shared.wants_attention(local.now)
+                    || self.shared.generation() != local.tried
             });
         }
     }

@@ -26,8 +26,8 @@
 #   $RUST_TUX_KERNEL    stock, or debug for the checking kernel
 #
 # The module
-#   load [PARAMETER=VALUE...]   insmod with docroot= and port= and these; the
-#                    last of two equal names counts. Bails out on failure.
+#   load [PARAMETER=VALUE...]   insmod with these, and with docroot= and port=
+#                    unless they are among them. Bails out on failure.
 #   try_load [PARAMETER=VALUE...]   the same, but returns insmod's status; what
 #                    it printed is in $tmp/insmod
 #   unload           rmmod; not_ok if references remain or rmmod fails
@@ -52,6 +52,8 @@
 #   ok NAME, not_ok NAME [DETAIL...]
 #   is NAME GOT WANTED, like NAME GOT EXTENDED-REGEX, isnt_like, likewise
 #   check NAME COMMAND...   ok if COMMAND succeeds, else not_ok with its output
+#   python_checks [ARGUMENT...]   runs the Python program on standard input, which
+#                    says what it finds with ok() and the like of http_client.py
 #   skip NAME REASON     counts neither as passed nor as failed
 #   skip_all REASON      ends the test with status 4
 #   bail_out REASON      ends the test as failed
@@ -133,6 +135,21 @@ check() {
 	fi
 }
 
+python_checks() {
+	local line status
+	PYTHONPATH=$selftests PYTHONDONTWRITEBYTECODE=1 port=$port docroot=$docroot tmp=$tmp \
+		timeout 240 python3 - "$@" >"$tmp/checks" 2>"$tmp/python"
+	status=$?
+	while IFS= read -r line; do
+		case $line in
+		"ok "*) ok "${line#ok }" ;;
+		"not ok "*) not_ok "${line#not ok }" ;;
+		*) echo "# ${line#\#}" ;;
+		esac
+	done <"$tmp/checks"
+	[ "$status" = 0 ] || not_ok "the client ends well" "status $status" "$(tail -n 20 "$tmp/python")"
+}
+
 skip() {
 	tap_count=$((tap_count + 1))
 	echo "ok $tap_count - $1 # SKIP $2"
@@ -153,7 +170,10 @@ loaded() {
 }
 
 try_load() {
-	insmod "$module" "docroot=$docroot" "port=$port" "$@" >"$tmp/insmod" 2>&1
+	# A number may be given once only.
+	[[ " $*" == *" docroot="* ]] || set -- "docroot=$docroot" "$@"
+	[[ " $*" == *" port="* ]] || set -- "port=$port" "$@"
+	insmod "$module" "$@" >"$tmp/insmod" 2>&1
 }
 
 load() {

@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Methods: which are served, which refused, and that HEAD is GET without content.
+
+. "$(dirname "$0")/lib.sh"
+
+echo index >"$docroot/index.html"
+echo hello >"$docroot/a.txt"
+: >"$docroot/empty.bin"
+mkdir "$docroot/dir"
+echo secret >"$docroot/secret.txt"
+chmod 600 "$docroot/secret.txt"
+truncate -s 3M "$docroot/large"
+load
+
+python_checks <<'END_OF_PYTHON'
+from http_client import *
+
+allow = "GET, HEAD, OPTIONS"
+
+# ---- HEAD
+
+for target, fields, status in (
+    ("/", [], 200), ("/a.txt", [], 200), ("/empty.bin", [], 200), ("/large", [], 200),
+    ("/dir", [], 301), ("/dir/", [], 403), ("/secret.txt", [], 403), ("/nothing", [], 404),
+    ("/%zz", [], 400), ("/%2f", [], 404), ("/a.txt", ["If-None-Match: *"], 304),
+    ("/a.txt", ["If-Match: \"x\""], 412), ("/a.txt", ["Expect: x"], 417),
+):
+    with Connection() as c:
+        c.send(request(target, *fields))
+        get = c.response()
+        c.send(request(target, *fields, method="HEAD") + request("/a.txt", "X: y"))
+        head = c.response("HEAD")
+        behind = c.response()
+        get.fields = [(n, "" if n == "Date" else v) for n, v in get.fields]
+        head.fields = [(n, "" if n == "Date" else v) for n, v in head.fields]
+        is_("HEAD %s %s: status" % (target, fields), (get.status, head.status), (status, status))
+        is_("HEAD %s %s: the fields of GET" % (target, fields), head.fields, get.fields)
+        is_("HEAD %s %s: no content" % (target, fields), behind.body, b"hello\n")
+
+# ---- OPTIONS
+
+for target in "/a.txt", "/", "/nothing", "*", "/dir":
+    with Connection() as c:
+        c.send(request(target, method="OPTIONS") + request("/a.txt"))
+        r = c.response()
+        is_("OPTIONS %s" % target, (r.status, r.get("Allow"), r.get("Content-Length")), (204, allow, None))
+        is_("OPTIONS %s: the connection stays" % target, c.response().status, 200)
+
+# ---- others
+
+for method in "POST", "PUT", "DELETE", "PATCH", "TRACE":
+    for target in "/a.txt", "/nothing":
+        with Connection() as c:
+            c.send(request(target, "X-Canary: tweet", method=method) + request("/a.txt"))
+            r = c.response()
+            is_("%s %s: 405 with Allow" % (method, target), (r.status, r.get("Allow")), (405, allow))
+            true("%s %s: nothing is reflected" % (method, target), b"tweet" not in r.body)
+            is_("%s %s: the connection stays" % (method, target), c.response().body, b"hello\n")
+
+with Connection() as c:
+    c.send(request("localhost:80", method="CONNECT"))
+    r = c.response()
+    is_("CONNECT: 405 with Allow", (r.status, r.get("Allow")), (405, allow))
+
+for method in "BREW", "get", "Get", "PROPFIND", "GETGET", "A" * 32, "!#$%&'*+-.^_`|~":
+    with Connection() as c:
+        c.send(request("/a.txt", method=method) + request("/a.txt"))
+        r = c.response()
+        is_("%s: 501" % method, r.status, 501)
+        is_("%s: the connection stays" % method, c.response().body, b"hello\n")
+
+r = ask("*", method="GET")
+is_("an asterisk is for OPTIONS only", r.status, 400)
+END_OF_PYTHON
+
+done_testing
