@@ -17,7 +17,7 @@ checks=(clippy rustfmt panics layers sysctls selftests shellcheck heads hosts su
 # tracked PATTERN...: files of the repository, also those not added yet.
 tracked() {
 	git ls-files --cached --others --exclude-standard -- "$@" |
-		while read -r file; do [ ! -f "$file" ] || echo "$file"; done
+		while IFS= read -r file; do [ ! -f "$file" ] || echo "$file"; done
 }
 
 # code FILE: its code lines, as FILE:NUMBER:LINE, without comments.
@@ -42,7 +42,7 @@ rust_roots() {
 }
 
 check_rustfmt() { # the kernel's format
-	rust_roots | xargs -r -d '\n' scripts/in-root rustfmt --check
+	rust_roots | xargs -r -d '\n' env TERM=dumb scripts/in-root rustfmt --check
 }
 
 check_panics() { # nothing in the object can panic
@@ -82,10 +82,10 @@ check_layers() { # unsafe in src/linux only; src/http knows core only; none look
 	} | none
 }
 
-# Names in the ctl_tables: c"name" literals of the files that fill them.
+# Names of the knobs: the c"name" literals in the arrays of config.rs.
 sysctl_names() {
-	tracked 'src/server/*.rs' | xargs -r -d '\n' grep -l sysctl /dev/null |
-		xargs -r sed -n 's,//.*,,;s/.*c"\([a-zA-Z_][a-zA-Z0-9_]*\)".*/\1/p' | sort -u
+	[ ! -e src/server/config.rs ] || sed 's,//.*,,' src/server/config.rs |
+		grep -E '&\[c"' | grep -oE 'c"[^"]*"' | cut -d'"' -f2 | sort -u
 }
 
 check_sysctls() { # every knob has a section in Documentation/sysctl.rst
@@ -118,7 +118,7 @@ check_selftests() { # executable, and listed in their Makefile
 
 check_shellcheck() { # the scripts and selftests
 	{
-		tracked 'scripts/*.sh' 'scripts/guest/*' 'tests/selftests/*.sh' .ci/run
+		tracked 'scripts/*.sh' 'scripts/guest/*' 'tests/*.sh' .ci/run
 		tracked 'scripts/*' | while read -r file; do
 			! head -n 1 "$file" | grep -q '^#!.*sh' || echo "$file"
 		done
@@ -126,10 +126,9 @@ check_shellcheck() { # the scripts and selftests
 }
 
 check_heads() { # a licence identifier at the head of every file
-	local file
-	for file in $(tracked); do
+	tracked | while IFS= read -r file; do
 		case $file in
-		site/* | LICENSE* | COPYING | *.lock | tests/corpus/* | *.png | *.svg | *.jpg | tests/*/settings | tests/*/config) continue ;;
+		site/* | LICENSE* | COPYING | *.lock | tests/corpus/* | tests/selftests/settings | tests/selftests/config) continue ;;
 		esac
 		head -n 4 "$file" | grep -q 'SPDX-License-Identifier: ' || echo "$file: no SPDX-License-Identifier"
 	done | none
