@@ -77,6 +77,10 @@ vm-shell: prepare modules ## shell in a virtual machine with the module at hand
 vm: prepare modules ## run CMD='...' in a virtual machine (VM_OPTIONS: see scripts/vm.sh --help)
 	@scripts/vm.sh $(VM_OPTIONS) -- $(call quote,$(CMD))
 
+.PHONY: bench
+bench: prepare modules ## compare with nginx and Apache in a virtual machine (REQUESTS=100000 SECONDS=30)
+	@scripts/vm.sh -- scripts/guest/bench.sh $(REQUESTS) $(SECONDS)
+
 ##@ Style
 
 .PHONY: lint

@@ -33,9 +33,10 @@ export SITE=$docroot PORT=$port
 started=$(date +%s)
 export started
 say "== Booting the stock kernel $(fact release) in QEMU"
+# The machine ends with this script, however that ends.
 set +e
 # shellcheck disable=SC2016
-"$repo/scripts/vm.sh" --forward "$port:$port" --share "$docroot=/srv/site" \
+setpriv --pdeathsig TERM "$repo/scripts/vm.sh" --forward "$port:$port" --share "$docroot=/srv/site" \
 	--on-up '
 		IFS= read -r -t 10 answer < <(exec 2>/dev/null 3<>"/dev/tcp/127.0.0.1/$PORT" &&
 			printf "HEAD / HTTP/1.0\r\n\r\n" >&3 && head -n 1 <&3 | tr -d "\r")

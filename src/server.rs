@@ -113,7 +113,10 @@ impl config::Control for Server {
 
     fn started_with(&self) -> Option<Arc<Config>> {
         let control = self.control.lock();
-        control.running.as_ref().map(|running| running.config.clone())
+        control
+            .running
+            .as_ref()
+            .map(|running| running.config.clone())
     }
 
     fn update(&self, change: &dyn Fn(&Config) -> Result<Config>, _: &MaySleep) -> Result {

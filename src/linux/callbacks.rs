@@ -24,7 +24,6 @@ use super::bindings;
 use super::listener::Listener;
 use super::sock::Sock;
 use core::ptr::{
-
     addr_of_mut,
     NonNull, //
 };
@@ -261,4 +260,3 @@ unsafe extern "C" fn error_report<A: Accept>(sk: *mut bindings::sock) {
     // SAFETY: The caller's promise.
     unsafe { with_owner(sk, found, |originals| originals.error_report) };
 }
-

@@ -54,7 +54,12 @@ impl<T: Events, const N: usize> Lists<T, N> {
     /// Makes empty lists.
     pub(crate) fn new() -> Result<Self> {
         let heads = KBox::new(
-            [const { UnsafeCell::new(bindings::list_head { next: core::ptr::null_mut(), prev: core::ptr::null_mut() }) }; N],
+            [const {
+                UnsafeCell::new(bindings::list_head {
+                    next: core::ptr::null_mut(),
+                    prev: core::ptr::null_mut(),
+                })
+            }; N],
             GFP_KERNEL,
         )?;
         for head in heads.iter() {

@@ -43,7 +43,11 @@ impl Cache {
         let start = unsafe { bindings::page_frag_alloc(&mut self.0, len, bindings::GFP_KERNEL) };
         let start = NonNull::new(start).ok_or(ENOMEM)?.cast::<u8>();
         // SAFETY: That many octets were allocated, and nobody else knows them.
-        unsafe { start.as_ptr().copy_from_nonoverlapping(octets.as_ptr(), octets.len()) };
+        unsafe {
+            start
+                .as_ptr()
+                .copy_from_nonoverlapping(octets.as_ptr(), octets.len())
+        };
         // SAFETY: The piece is in a page of the direct map.
         let page = unsafe { bindings::virt_to_page(start.as_ptr().cast()) };
         // SAFETY: This has no precondition.

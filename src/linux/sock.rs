@@ -130,7 +130,9 @@ impl<T: Events> Sock<T> {
         unsafe { bindings::sock_hold(sk.as_ptr()) };
         let this = NonNull::from(KBox::leak(boxed));
         // SAFETY: The head has its final address, and nobody else has it.
-        unsafe { bindings::init_waitqueue_head(addr_of_mut!((*(*this.as_ptr()).socket.get()).wq.wait)) };
+        unsafe {
+            bindings::init_waitqueue_head(addr_of_mut!((*(*this.as_ptr()).socket.get()).wq.wait))
+        };
         // SAFETY: The count is one, and that reference is the caller's from here on.
         Ok(unsafe { ARef::from_raw(this) })
     }

@@ -52,7 +52,11 @@ impl Socket {
         unsafe { bindings::sock_set_urginline(sk) };
         if socket.is_ipv6() {
             // net.ipv6.bindv6only may say otherwise.
-            socket.set_option(bindings::IPPROTO_IPV6 as c_int, bindings::IPV6_V6ONLY as c_int, 0)?;
+            socket.set_option(
+                bindings::IPPROTO_IPV6 as c_int,
+                bindings::IPV6_V6ONLY as c_int,
+                0,
+            )?;
         }
         Ok(socket)
     }

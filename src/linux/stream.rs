@@ -119,7 +119,9 @@ impl Stream<'_> {
             let (first, len) = unsafe { (bindings::tcp_skb_seq(raw), (*raw).len) };
             // An skb may begin with octets that were consumed already.
             let offset = seq.wrapping_sub(first);
-            let octets = len.saturating_sub(offset).min(u32::try_from(left).unwrap_or(u32::MAX));
+            let octets = len
+                .saturating_sub(offset)
+                .min(u32::try_from(left).unwrap_or(u32::MAX));
             let Some(to) = scratch.get_mut(copied..) else {
                 break;
             };
@@ -160,7 +162,12 @@ impl Stream<'_> {
     ///
     /// The stack holds references to the pages until the peer has acknowledged them. `EPIPE` or
     /// `ECONNRESET`: the connection can't be sent to any more.
-    pub(crate) fn send(&mut self, fragments: &Fragments, offset: usize, more: bool) -> Result<usize> {
+    pub(crate) fn send(
+        &mut self,
+        fragments: &Fragments,
+        offset: usize,
+        more: bool,
+    ) -> Result<usize> {
         let Some(left) = fragments.len().checked_sub(offset).filter(|left| *left > 0) else {
             return Ok(0);
         };
@@ -231,7 +238,11 @@ unsafe fn contiguous<'a>(skb: NonNull<bindings::sk_buff>, offset: u32) -> &'a [u
             };
             // SAFETY: Pages of the network are in the direct map on 64-bit machines, and the
             // fragment is longer than `offset`.
-            let start = unsafe { bindings::skb_frag_address(skb).cast::<u8>().add(offset as usize) };
+            let start = unsafe {
+                bindings::skb_frag_address(skb)
+                    .cast::<u8>()
+                    .add(offset as usize)
+            };
             (start, octets)
         }
     };

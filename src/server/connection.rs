@@ -20,9 +20,9 @@
 
 use super::job::Job;
 use super::reply::Response;
+use super::shared::Shared;
 use super::stats::Counter;
 use super::worker::Worker;
-use super::shared::Shared;
 use crate::http::framing::Drain;
 use crate::linux::callbacks::{
     Event,

@@ -136,9 +136,18 @@ impl Task {
                     name: &name,
                     is_directory,
                 };
-                let resolution = KVVec::from_elem(0, len, GFP_KERNEL).ok().and_then(|mut buffer| {
-                    lookup::resolve(root.root(), &path, Lookup::MayBlock, &mut buffer, may_sleep)
-                });
+                let resolution =
+                    KVVec::from_elem(0, len, GFP_KERNEL)
+                        .ok()
+                        .and_then(|mut buffer| {
+                            lookup::resolve(
+                                root.root(),
+                                &path,
+                                Lookup::MayBlock,
+                                &mut buffer,
+                                may_sleep,
+                            )
+                        });
                 Task::Opened(resolution.unwrap_or(Resolution::Busy))
             }
             Task::Read {

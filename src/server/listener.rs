@@ -6,9 +6,9 @@ use super::connection::{
     Admission,
     Connection, //
 };
+use super::shared::Shared;
 use super::stats::Counter;
 use super::worker::Worker;
-use super::shared::Shared;
 use crate::linux::callbacks::Accept;
 use kernel::cpu::CpuId;
 use kernel::prelude::*;

@@ -141,9 +141,10 @@ pub(super) fn plan(
             };
             (len, (!traits.is_head).then_some(content))
         }
-        Action::NotModified(document, tag) => {
-            (file_head(status, &document, &tag, &[], &traits, moment, out), None)
-        }
+        Action::NotModified(document, tag) => (
+            file_head(status, &document, &tag, &[], &traits, moment, out),
+            None,
+        ),
         Action::AddSlash => {
             let location = path.map(|path| (path.name, request.target.query));
             (small(status, "", location, &traits, moment, out), None)

@@ -64,10 +64,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// For a server that starts as `config` says.
-    pub(super) fn new(
-        config: &Arc<Config>,
-        may_sleep: &MaySleep,
-    ) -> Result<Arc<Self>> {
+    pub(super) fn new(config: &Arc<Config>, may_sleep: &MaySleep) -> Result<Arc<Self>> {
         let credentials = Credentials::unprivileged(USER, may_sleep)?;
         Arc::pin_init(
             pin_init!(Self {

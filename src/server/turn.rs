@@ -120,7 +120,11 @@ impl<'a, 's> Turn<'a, 's> {
         }
         if self.stream.is_closed() {
             let has_failed = self.stream.has_failed();
-            let why = if has_failed { Counter::Reset } else { Counter::Closed };
+            let why = if has_failed {
+                Counter::Reset
+            } else {
+                Counter::Closed
+            };
             return Next::End(Close::Orderly, why);
         }
         if is_late {
@@ -255,9 +259,8 @@ impl<'a, 's> Turn<'a, 's> {
         };
         let path = path.ok();
         if let (Action::Defer, Some(path)) = (&action, &path) {
-            let job = Task::open(&self.local.config.document_root, path).and_then(|task| {
-                Job::start(task, self.sock, self.worker.shared(), &self.local.io)
-            });
+            let job = Task::open(&self.local.config.document_root, path)
+                .and_then(|task| Job::start(task, self.sock, self.worker.shared(), &self.local.io));
             return self.deferred(job.map(Phase::Opening), Counter::DeferredLookup);
         }
         let head = &mut self.local.head;
