@@ -70,8 +70,8 @@ struct Control {
 
 /// A server that runs. Dropping it stops it, and waits for the end of all its parts.
 struct Running {
-    /// What was configured when it was started.
-    config: Arc<Config>,
+    /// What was configured when it was started, for the settings that need a start.
+    started_with: Arc<Config>,
     shared: Arc<Shared>,
     threads: KVec<Thread<Worker>>,
     workers: KVec<Arc<Worker>>,
@@ -113,16 +113,22 @@ impl config::Control for Server {
 
     fn started_with(&self) -> Option<Arc<Config>> {
         let control = self.control.lock();
-        control
-            .running
-            .as_ref()
-            .map(|running| running.config.clone())
+        let running = control.running.as_ref();
+        running.map(|running| running.started_with.clone())
     }
 
     fn update(&self, change: &dyn Fn(&Config) -> Result<Config>, _: &MaySleep) -> Result {
         let mut control = self.control.lock();
         let config = Arc::new(change(&control.config)?, GFP_KERNEL)?;
-        if let Some(running) = &control.running {
+        if let Some(running) = &mut control.running {
+            running.started_with = Arc::new(
+                Config {
+                    // Nobody asks for the old one, which would only keep its file system busy.
+                    document_root: config.document_root.clone(),
+                    ..(*running.started_with).clone()
+                },
+                GFP_KERNEL,
+            )?;
             running.shared.configure(&config);
         }
         control.config = config;
@@ -151,7 +157,7 @@ impl Running {
         let io = Arc::new(OwnedQueue::new(c"rust_tux", WAITING)?, GFP_KERNEL)?;
         let shared = Shared::new(config, may_sleep)?;
         let mut running = Self {
-            config: config.clone(),
+            started_with: config.clone(),
             shared,
             threads: KVec::new(),
             workers: KVec::new(),
@@ -182,7 +188,7 @@ impl Running {
         io: &Arc<OwnedQueue>,
         may_sleep: &MaySleep,
     ) -> Result {
-        let wanted = usize::try_from(self.config.threads)?;
+        let wanted = usize::try_from(self.started_with.threads)?;
         let online = cpu::online().fold(0, |count: usize, _| count.saturating_add(1));
         let count = if wanted == 0 { online } else { wanted };
         self.workers = KVec::with_capacity(count, GFP_KERNEL)?;
@@ -196,7 +202,7 @@ impl Running {
             });
             let counters = statistics.worker(number).ok_or(EINVAL)?;
             let worker = Arc::new(Worker::new(counters, self.shared.clone()), GFP_KERNEL)?;
-            let local = Local::new(self.config.clone(), io.clone())?;
+            let local = Local::new(self.started_with.clone(), io.clone())?;
             self.workers.push_within_capacity(worker.clone())?;
             let number = u32::try_from(number)?;
             let thread = Thread::spawn(worker, local, number, next.unwrap_or(0), may_sleep)?;
