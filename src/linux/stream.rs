@@ -65,6 +65,13 @@ impl Stream<'_> {
         unsafe { (*self.sk.as_ptr()).sk_err != 0 }
     }
 
+    /// How many octets the peer has acknowledged since the connection's begin.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        let tp: *const bindings::tcp_sock = self.sk.as_ptr().cast();
+        // SAFETY: By the type invariant; a TCP sock is a `tcp_sock`.
+        unsafe { (*tp).bytes_acked }
+    }
+
     /// The sequence number of the next octet to consume.
     fn copied_seq(&self) -> u32 {
         let tp: *const bindings::tcp_sock = self.sk.as_ptr().cast();

@@ -161,6 +161,8 @@ pub(crate) struct State {
     pub(super) scanned: usize,
     /// Octets of the request's body that were passed over.
     pub(super) drained: u64,
+    /// Octets that the peer had acknowledged when [`Timer::Send`] was set.
+    pub(super) acknowledged: u64,
     /// Octets that were thrown away while lingering.
     pub(super) discarded: u64,
     /// When lingering ends at last, in seconds of the monotonic clock.

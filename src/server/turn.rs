@@ -157,6 +157,9 @@ impl<'a, 's> Turn<'a, 's> {
         if timer == Timer::Linger {
             deadline = deadline.min(self.state.linger_until);
         }
+        if timer == Timer::Send {
+            self.state.acknowledged = self.stream.acknowledged();
+        }
         self.state.timer = timer;
         self.sock.data().set_deadline(deadline);
     }
@@ -175,6 +178,12 @@ impl<'a, 's> Turn<'a, 's> {
             Timer::Body => {
                 self.count(counter);
                 self.begin_linger()
+            }
+            // There is no event until a third of the send buffer is free: megabytes, which a slow
+            // client may need longer for.
+            Timer::Send if self.stream.acknowledged() != self.state.acknowledged => {
+                self.wait(Timer::Send);
+                Next::Wait
             }
             Timer::Send => Next::End(Close::Abort, counter),
         }
