@@ -24,6 +24,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
+arguments=("$@")
 kernel=stock memory=2048 cpus=2 timeout=0 forward='' append='' on_up=''
 log=$build/vm-console.log
 shares=()
@@ -205,14 +206,18 @@ qemu+=(-machine "$machine" -kernel "$vmlinuz" -initrd "$initramfs"
 	-device virtserialport,chardev=status,name=status
 	-device virtserialport,chardev=control,name=control
 	-chardev "file,id=status,path=$dir/status"
-	-chardev "pipe,id=control,path=$dir/control")
+	-chardev "pipe,id=control,path=$dir/control"
+	-chardev "pipe,id=monitor,path=$dir/monitor" -mon chardev=monitor)
 if [ -n "$forward" ]; then
 	qemu+=(-netdev "user,id=net,hostfwd=tcp:127.0.0.1:${forward%:*}-:${forward#*:}"
 		-device virtio-net-pci,netdev=net)
 fi
 
-mkfifo "$dir/control.in" "$dir/control.out" "$dir/input" "$dir/output"
-exec 8<>"$dir/control.in" 7<>"$dir/input"
+mkfifo "$dir/control.in" "$dir/control.out" "$dir/input" "$dir/output" \
+	"$dir/monitor.in" "$dir/monitor.out"
+exec 8<>"$dir/control.in" 7<>"$dir/input" 5<>"$dir/monitor.in"
+cat "$dir/monitor.out" >"$dir/registers" 5>&- 7>&- 8>&- 9>&- &
+pids+=($!)
 
 i=0
 for pair in "${shares[@]}"; do
@@ -229,7 +234,7 @@ for pair in "${shares[@]}"; do
 		/usr/lib/qemu/*) exec "$3" --socket-path="$4" -o source="$2" -o cache=auto ;;
 		*) exec "$3" --socket-path="$4" --shared-dir="$2" --cache=auto ;;
 		esac' virtiofsd "$from" "$dir/share$i" "$virtiofsd" "$dir/share$i.socket" \
-		>"$dir/share$i.log" 2>&1 </dev/null 7>&- 8>&- 9>&- &
+		>"$dir/share$i.log" 2>&1 </dev/null 5>&- 7>&- 8>&- 9>&- &
 	pids+=($!)
 	for _ in $(seq 100); do
 		[ ! -S "$dir/share$i.socket" ] || break
@@ -246,7 +251,7 @@ done
 
 if [ -z "$command" ]; then
 	qemu+=(-chardev stdio,id=output,signal=off,mux=on)
-	"${qemu[@]}" 7>&- 8>&- 9>&- || :
+	"${qemu[@]}" 5>&- 7>&- 8>&- 9>&- || :
 	[ -s "$dir/status" ] || exit 125
 	exit "$(cat "$dir/status")"
 fi
@@ -262,9 +267,9 @@ qemu+=(-chardev stdio,id=output,signal=off)
 			printf '%s\n' "$line"
 		fi
 	done <"$dir/output"
-) 7>&- 8>&- 9>&- &
+) 5>&- 7>&- 8>&- 9>&- &
 reader=$!
-setsid setpriv --pdeathsig TERM "${qemu[@]}" <"$dir/input" >"$dir/output" 2>"$dir/errors" 7>&- 8>&- 9>&- &
+setsid setpriv --pdeathsig TERM "${qemu[@]}" <"$dir/input" >"$dir/output" 2>"$dir/errors" 5>&- 7>&- 8>&- 9>&- &
 machine_pid=$!
 
 # end WORD...: tell the guest, and leave it some seconds.
@@ -279,7 +284,23 @@ end() {
 		sleep 0.1
 	done
 }
-interrupted=
+# again: QEMU without KVM now and then hangs in the boot of a kernel when the
+# host is overloaded. That is not the module's fault: it was not there yet.
+again() {
+	local try=${RUST_TUX_BOOT:-1}
+	echo "info registers -a" >&5
+	sleep 2
+	grep -aE '^(CPU#|RIP|EIP)' "$dir/registers" >>"$dir/console" || :
+	mv "$dir/console" "$log.boot$try"
+	say "the kernel says nothing for two minutes of its boot (log: $log.boot$try)"
+	[ "$try" -lt 3 ] || exit 125
+	say "trying again"
+	cleanup
+	export RUST_TUX_BOOT=$((try + 1))
+	exec "$0" "${arguments[@]}"
+}
+
+interrupted='' booted='' looked=0 last_size=0 grew=$(date +%s)
 trap 'interrupted=yes' INT TERM HUP
 
 started=$(date +%s)
@@ -291,9 +312,22 @@ while kill -0 "$machine_pid" 2>/dev/null; do
 		end poweroff
 		exit 130
 	fi
+	if [ -z "$booted" ] && [ "$(date +%s)" != "$looked" ]; then
+		looked=$(date +%s)
+		size=$(stat -c %s "$dir/console" 2>/dev/null || echo 0)
+		[ "$size" = "$last_size" ] || last_size=$size grew=$looked
+		if grep -qs 'rust-tux: init' "$dir/console"; then
+			booted=yes
+		elif [ $((looked - grew)) -gt 120 ]; then
+			again
+		fi
+	fi
 	if [ "$timeout" != 0 ] && [ $(($(date +%s) - started)) -gt "$timeout" ]; then
 		say "no end after $timeout s: powering the guest off (kernel log: $log)"
+		# Where the processors are, should the guest not be able to tell.
+		echo "info registers -a" >&5
 		end stuck poweroff
+		grep -aE '^(CPU#|RIP|EIP)' "$dir/registers" >>"$dir/console" || :
 		exit 124
 	fi
 done
