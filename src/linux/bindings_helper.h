@@ -85,7 +85,7 @@ int tux_helper_tcp_inq(struct sock *sk);
 bool tux_helper_sk_stream_is_writeable(const struct sock *sk);
 void tux_helper_sock_clear_nospace(struct socket *sock);
 void tux_helper_init_waitqueue_head(struct wait_queue_head *head);
-void tux_helper_reset_fastopen_queue(struct sock *sk);
+void tux_helper_sk_set_fastopen_max_qlen(struct sock *sk, int max_qlen);
 
 /* linux/skbuff.h, linux/mm.h, linux/page_frag_cache.h */
 unsigned int tux_helper_skb_headlen(const struct sk_buff *skb);
@@ -95,6 +95,7 @@ void *tux_helper_skb_frag_address(const struct sk_buff *skb);
 unsigned int tux_helper_skb_frag_size(const struct sk_buff *skb);
 struct sk_buff *tux_helper_skb_peek_next(struct sk_buff *skb, const struct sk_buff_head *list);
 bool tux_helper_skb_frags_readable(const struct sk_buff *skb);
+bool tux_helper_skb_has_shared_frag(const struct sk_buff *skb);
 u32 tux_helper_tcp_skb_seq(const struct sk_buff *skb);
 struct page *tux_helper_virt_to_page(const void *address);
 unsigned long tux_helper_offset_in_page(const void *address);

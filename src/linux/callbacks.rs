@@ -239,7 +239,7 @@ unsafe extern "C" fn write_space<A: Accept>(sk: *mut bindings::sock) {
         // The same threshold as `sk_stream_write_space()`: a third of the buffer is free.
         //
         // SAFETY: The sock is alive during its callbacks.
-        if unsafe { bindings::sk_stream_is_writeable(sk) } {
+        if !sock.is_sending() && unsafe { bindings::sk_stream_is_writeable(sk) } {
             sock.clear_nospace();
             A::Connection::event(sock, Event::WriteSpace);
         }

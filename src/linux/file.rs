@@ -133,9 +133,23 @@ impl File {
 }
 
 impl Drop for File {
+    /// May sleep.
+    ///
+    /// From a kernel thread `fput()` leaves the work to one work item of the whole system, which
+    /// closed files could pile up behind. A file that was deleted is left to it all the same: its
+    /// blocks may have to be freed.
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the reference is ours.
-        unsafe { bindings::fput(self.file.as_ptr()) };
+        let file = self.file.as_ptr();
+        // SAFETY: By the type invariant the file is valid, and an open one has an inode.
+        let links =
+            unsafe { addr_of!((*(*file).f_inode).__bindgen_anon_1.i_nlink).read_volatile() };
+        if links == 0 {
+            // SAFETY: By the type invariant the reference is ours.
+            unsafe { bindings::fput(file) };
+        } else {
+            // SAFETY: As above; this may sleep.
+            unsafe { bindings::__fput_sync(file) };
+        }
     }
 }
 

@@ -141,9 +141,9 @@ void tux_helper_init_waitqueue_head(struct wait_queue_head *head)
 	init_waitqueue_head(head);
 }
 
-void tux_helper_reset_fastopen_queue(struct sock *sk)
+void tux_helper_sk_set_fastopen_max_qlen(struct sock *sk, int max_qlen)
 {
-	WRITE_ONCE(inet_csk(sk)->icsk_accept_queue.fastopenq.max_qlen, 0);
+	WRITE_ONCE(inet_csk(sk)->icsk_accept_queue.fastopenq.max_qlen, max_qlen);
 }
 
 /* linux/skbuff.h, linux/mm.h, linux/page_frag_cache.h */
@@ -181,6 +181,11 @@ struct sk_buff *tux_helper_skb_peek_next(struct sk_buff *skb, const struct sk_bu
 bool tux_helper_skb_frags_readable(const struct sk_buff *skb)
 {
 	return skb_frags_readable(skb);
+}
+
+bool tux_helper_skb_has_shared_frag(const struct sk_buff *skb)
+{
+	return skb_has_shared_frag(skb);
 }
 
 u32 tux_helper_tcp_skb_seq(const struct sk_buff *skb)

@@ -25,6 +25,7 @@ use kernel::alloc::flags::*;
 use kernel::prelude::*;
 use kernel::sync::atomic::{
     Atomic,
+    Full,
     Relaxed, //
 };
 
@@ -95,6 +96,10 @@ impl<A: Accept> Listener<A> {
     ///
     /// `child` is a child of this listener that was not taken, in its own state change.
     pub(super) unsafe fn established(&self, child: NonNull<bindings::sock>) {
+        if self.left.load(Relaxed) != 0 {
+            // Others were first.
+            return;
+        }
         // SAFETY: The child is alive and locked during its callback.
         if unsafe { bindings::sock_owned_by_user_nocheck(child.as_ptr()) } {
             // Process context: what follows is made for the slock.
@@ -125,10 +130,11 @@ impl<A: Accept> Listener<A> {
         }
     }
 
-    /// Takes what was left on the accept queue: `admit` says for how many there is room. Returns
-    /// the number taken.
-    pub(crate) fn accept(&self, limit: usize, may_sleep: &MaySleep) -> usize {
-        self.left.store(0, Relaxed);
+    /// Takes what was left on the accept queue, `limit` connections at most. Returns how many, and
+    /// whether some are left.
+    pub(crate) fn accept(&self, limit: usize, may_sleep: &MaySleep) -> (usize, bool) {
+        // ORDERING: Full, so that what is left from here on is seen below.
+        self.left.xchg(0, Full);
         let mut taken: usize = 0;
         // SAFETY: The listening sock is alive.
         while taken < limit && !unsafe { accept_queue::is_empty(self.sk()) } {
@@ -141,10 +147,11 @@ impl<A: Accept> Listener<A> {
             taken = taken.saturating_add(1);
         }
         // SAFETY: As above.
-        if !unsafe { accept_queue::is_empty(self.sk()) } {
+        let is_left = !unsafe { accept_queue::is_empty(self.sk()) };
+        if is_left {
             self.leave();
         }
-        taken
+        (taken, is_left)
     }
 
     /// Takes the first connection off the queue, for `connection`.

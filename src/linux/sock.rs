@@ -39,13 +39,17 @@ use kernel::sync::aref::{
     ARef,
     AlwaysRefCounted, //
 };
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 use kernel::sync::Refcount;
 
 /// An established TCP connection, with what its owner keeps with it.
 ///
 /// Reference-counted: `sk_user_data` owns one reference while the connection is attached, each
-/// queue or list that it is on another. The last reference must not be dropped in softirq. The
-/// memory is freed after a grace period, because `sk_wq` points into it.
+/// queue or list that it is on another. What `T` and its state drop with the last reference may
+/// sleep; only one that was never attached, whose state is empty, is dropped in softirq. The memory is freed after a grace period, because `sk_wq` points into it.
 ///
 /// # Invariants
 ///
@@ -63,6 +67,8 @@ pub(crate) struct Sock<T: Events> {
     rcu: UnsafeCell<bindings::kvfree_rcu_head>,
     refs: Refcount,
     attached: UnsafeCell<bool>,
+    /// Whether the owner is sending: `sk_write_space` is then called by that itself.
+    sending: Atomic<i32>,
     state: UnsafeCell<T::State>,
     data: T,
 }
@@ -121,6 +127,7 @@ impl<T: Events> Sock<T> {
                 rcu: UnsafeCell::new(bindings::kvfree_rcu_head::default()),
                 refs: Refcount::new(1),
                 attached: UnsafeCell::new(false),
+                sending: Atomic::new(0),
                 state: UnsafeCell::new(T::State::default()),
                 data,
             },
@@ -157,7 +164,7 @@ impl<T: Events> Sock<T> {
         //
         // SAFETY: The sock is locked by the caller.
         unsafe {
-            (*sk).sk_allocation = bindings::GFP_ATOMIC;
+            (*sk).sk_allocation = bindings::GFP_ATOMIC | bindings::__GFP_NOWARN;
             (*sk).sk_use_task_frag = false;
         }
         // `sk_user_data` owns a reference.
@@ -180,6 +187,11 @@ impl<T: Events> Sock<T> {
         &self.data
     }
 
+    /// Whether the owner is sending at this moment. Only in `sk_write_space`.
+    pub(super) fn is_sending(&self) -> bool {
+        self.sending.load(Relaxed) != 0
+    }
+
     /// Takes note that the owner knows of the room in the send buffer. Only in `sk_write_space`.
     pub(super) fn clear_nospace(&self) {
         // SAFETY: The socket is part of the object; the bit is atomic.
@@ -193,11 +205,7 @@ impl<T: Events> Sock<T> {
         // SAFETY: The sock is locked.
         let attached = unsafe { *self.attached.get() };
         // INVARIANT: The lock is held.
-        let locked = Locked {
-            sock: self,
-            // SAFETY: The sock is locked for as long as the guard lives.
-            stream: unsafe { Stream::from_raw(self.sk) },
-        };
+        let locked = Locked { sock: self };
         attached.then_some(locked)
     }
 
@@ -211,7 +219,11 @@ impl<T: Events> Sock<T> {
         match how {
             // Unread octets would make `tcp_close()` send a RST in place of the FIN, which may
             // overtake the response at the peer.
-            Close::Orderly => locked.stream.consume(locked.stream.unread()),
+            Close::Orderly => {
+                let (_, mut stream) = locked.parts();
+                let unread = stream.unread();
+                stream.consume(unread);
+            }
             // SAFETY: The sock is locked; this is what `SO_LINGER` with a time of 0 does.
             Close::Abort => unsafe { bindings::sk_set_linger_zero(self.sk.as_ptr()) },
         }
@@ -246,10 +258,9 @@ pub(crate) enum Close {
 /// The sock is owned through `lock_sock()`.
 pub(crate) struct Locked<'a, T: Events> {
     sock: &'a Sock<T>,
-    stream: Stream<'a>,
 }
 
-impl<'a, T: Events> Locked<'a, T> {
+impl<T: Events> Locked<'_, T> {
     /// The state that the lock guards.
     pub(crate) fn state(&mut self) -> &mut T::State {
         // SAFETY: The lock is held, and `self` is borrowed exclusively.
@@ -257,10 +268,12 @@ impl<'a, T: Events> Locked<'a, T> {
     }
 
     /// The state and the stream, to use both at once.
-    pub(crate) fn parts(&mut self) -> (&mut T::State, &mut Stream<'a>) {
+    pub(crate) fn parts(&mut self) -> (&mut T::State, Stream<'_>) {
         // SAFETY: As in [`Self::state`].
         let state = unsafe { &mut *self.sock.state.get() };
-        (state, &mut self.stream)
+        // SAFETY: The sock is locked for as long as `self` is borrowed.
+        let stream = unsafe { Stream::from_raw(self.sock.sk, &self.sock.sending) };
+        (state, stream)
     }
 }
 

@@ -31,8 +31,8 @@ unsafe impl Send for Socket {}
 unsafe impl Sync for Socket {}
 
 impl Socket {
-    /// Makes a socket. Its children will send without Nagle's delay, and see urgent octets in
-    /// their place in the stream.
+    /// Makes a socket. Its children will send without Nagle's delay, see urgent octets in their
+    /// place in the stream, and ask from time to time whether the peer is still there.
     pub(crate) fn new(_: &MaySleep) -> Result<Self> {
         let socket = match Self::create(bindings::AF_INET6) {
             Err(error) if error == EAFNOSUPPORT => Self::create(bindings::AF_INET)?,
@@ -50,6 +50,10 @@ impl Socket {
         unsafe { bindings::tcp_sock_set_nodelay(sk) };
         // SAFETY: As above.
         unsafe { bindings::sock_set_urginline(sk) };
+        // So that a peer that has vanished doesn't keep its connection for ever.
+        //
+        // SAFETY: As above.
+        unsafe { bindings::sock_set_keepalive(sk) };
         if socket.is_ipv6() {
             // net.ipv6.bindv6only may say otherwise.
             socket.set_option(
@@ -137,15 +141,15 @@ impl Socket {
     /// without TCP Fast Open, whose connections are handed out before they are established.
     pub(crate) fn listen(&self, backlog: u32) -> Result {
         let backlog = c_int::try_from(backlog).map_err(|_| EINVAL)?;
+        // net.ipv4.tcp_fastopen may switch it on for every listener that has not chosen: a queue
+        // with room for less than none is a choice.
+        //
+        // SAFETY: By the type invariant.
+        unsafe { bindings::sk_set_fastopen_max_qlen(self.sk().as_ptr(), -1) };
         // SAFETY: By the type invariant.
         let somaxconn = unsafe { bindings::sock_somaxconn(self.sk().as_ptr()) };
         // SAFETY: By the type invariant.
-        to_result(unsafe { bindings::kernel_listen(self.0.as_ptr(), backlog.min(somaxconn)) })?;
-        // net.ipv4.tcp_fastopen may switch it on for every listener.
-        //
-        // SAFETY: The sock listens.
-        unsafe { bindings::reset_fastopen_queue(self.sk().as_ptr()) };
-        Ok(())
+        to_result(unsafe { bindings::kernel_listen(self.0.as_ptr(), backlog.min(somaxconn)) })
     }
 }
 

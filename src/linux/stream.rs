@@ -10,9 +10,16 @@
 use super::bindings;
 use super::fragment::Fragments;
 use core::marker::PhantomData;
-use core::ptr::NonNull;
+use core::ptr::{
+    addr_of_mut,
+    NonNull, //
+};
 use kernel::error::to_result;
 use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 
 /// The streams of a TCP sock.
 ///
@@ -21,20 +28,29 @@ use kernel::prelude::*;
 /// The sock is alive, and locked by the holder of the value, for `'a`.
 pub(crate) struct Stream<'a> {
     sk: NonNull<bindings::sock>,
+    /// Set during a send.
+    sending: &'a Atomic<i32>,
     _locked: PhantomData<&'a mut bindings::sock>,
 }
 
-impl Stream<'_> {
+impl<'a> Stream<'a> {
     /// # Safety
     ///
     /// `sk` is a TCP sock that is alive and locked for as long as the value lives, and is used
     /// through nothing else in that time.
-    pub(super) unsafe fn from_raw(sk: NonNull<bindings::sock>) -> Self {
+    pub(super) unsafe fn from_raw(sk: NonNull<bindings::sock>, sending: &'a Atomic<i32>) -> Self {
         // INVARIANT: The caller's promise.
         Self {
             sk,
+            sending,
             _locked: PhantomData,
         }
+    }
+
+    /// Whether nothing that was sent is on its way: no acknowledgement will tell of room.
+    pub(crate) fn is_send_queue_empty(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.sk.as_ptr()).sk_wmem_queued == 0 }
     }
 
     /// Octets that have come and were not consumed.
@@ -163,9 +179,9 @@ impl Stream<'_> {
     }
 
     /// Sends `fragments` from octet `offset` on, without waiting. Returns how many octets the
-    /// stack has taken: fewer than there are, or none, if the send buffer is full; then the
-    /// owner gets [`WriteSpace`](super::callbacks::Event::WriteSpace) when there is room. `more`
-    /// says that more follows at once.
+    /// stack has taken; none if the send buffer is full. Then the owner gets
+    /// [`WriteSpace`](super::callbacks::Event::WriteSpace) when there is room, unless
+    /// [`Self::is_send_queue_empty`]: then there is no memory. `more` says that more follows at once.
     ///
     /// The stack holds references to the pages until the peer has acknowledged them. `EPIPE` or
     /// `ECONNRESET`: the connection can't be sent to any more.
@@ -199,8 +215,12 @@ impl Stream<'_> {
         };
         // SAFETY: The iterator is longer than `offset`.
         unsafe { bindings::iov_iter_advance(&mut message.msg_iter, offset) };
+        // Without memory, and with nothing on its way, the stack calls `sk_write_space` from here:
+        // the owner would try again at once, and for ever.
+        self.sending.store(1, Relaxed);
         // SAFETY: The sock is locked by the type invariant; it neither sleeps nor keeps `message`.
         let sent = unsafe { bindings::tcp_sendmsg_locked(self.sk.as_ptr(), &mut message, left) };
+        self.sending.store(0, Relaxed);
         if sent == EAGAIN.to_errno() {
             return Ok(0);
         }
@@ -213,7 +233,11 @@ impl Stream<'_> {
     pub(crate) fn shut_down_send(&mut self) {
         let sk = self.sk.as_ptr();
         // SAFETY: By the type invariant.
-        unsafe { (*sk).sk_shutdown |= bindings::SEND_SHUTDOWN as u8 };
+        let shutdown = unsafe { (*sk).sk_shutdown } | bindings::SEND_SHUTDOWN as u8;
+        // Others look at it without the lock.
+        //
+        // SAFETY: By the type invariant.
+        unsafe { addr_of_mut!((*sk).sk_shutdown).write_volatile(shutdown) };
         // SAFETY: The sock is locked; this doesn't sleep.
         unsafe { bindings::sk_prot_shutdown(sk, bindings::SEND_SHUTDOWN as c_int) };
     }
@@ -235,8 +259,16 @@ unsafe fn contiguous<'a>(skb: NonNull<bindings::sk_buff>, offset: u32) -> &'a [u
         }
         _ => {
             let offset = offset.wrapping_sub(head);
+            // A local peer that splices can still write the pages of a shared fragment: what is to
+            // be looked at twice is copied.
+            //
             // SAFETY: The skb is alive.
-            if unsafe { bindings::skb_nr_frags(skb) == 0 || !bindings::skb_frags_readable(skb) } {
+            let is_ours = unsafe {
+                bindings::skb_nr_frags(skb) > 0
+                    && bindings::skb_frags_readable(skb)
+                    && !bindings::skb_has_shared_frag(skb)
+            };
+            if !is_ours {
                 return &[];
             }
             // SAFETY: There is a first fragment.

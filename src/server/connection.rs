@@ -20,7 +20,6 @@
 
 use super::job::Job;
 use super::reply::Response;
-use super::shared::Shared;
 use super::stats::Counter;
 use super::worker::Worker;
 use crate::http::framing::Drain;
@@ -37,28 +36,39 @@ use kernel::sync::Arc;
 
 /// What is known of a connection without its lock.
 pub(crate) struct Connection {
-    worker: Arc<Worker>,
+    admission: Admission,
     /// When it must be looked at again, in seconds of the monotonic clock.
     deadline: Atomic<u64>,
     /// Whether it was looked at before.
     seen: Atomic<i32>,
-    _admission: Admission,
+    /// Whether it has ended.
+    gone: Atomic<i32>,
 }
 
 impl Connection {
-    /// A connection that `worker` will serve.
-    pub(super) fn new(worker: Arc<Worker>, admission: Admission) -> Self {
+    /// A connection that was admitted.
+    pub(super) fn new(admission: Admission) -> Self {
         Self {
-            worker,
+            admission,
             deadline: Atomic::new(0),
             seen: Atomic::new(0),
-            _admission: admission,
+            gone: Atomic::new(0),
         }
     }
 
     /// The worker that serves it.
     pub(super) fn worker(&self) -> &Worker {
-        &self.worker
+        &self.admission.0
+    }
+
+    /// Whether it has ended: nobody waits for what is done for it.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Relaxed) != 0
+    }
+
+    /// Says that it has ended.
+    pub(super) fn set_gone(&self) {
+        self.gone.store(1, Relaxed);
     }
 
     /// When it must be looked at again.
@@ -83,23 +93,26 @@ impl Events for Connection {
     type State = State;
 
     fn event(sock: &Sock<Self>, _: Event) {
-        sock.data().worker.post(sock);
+        sock.data().worker().post(sock);
     }
 }
 
-/// The right to exist of one connection of at most `max_connect`.
-pub(super) struct Admission(Arc<Shared>);
+/// The right to exist of one connection of at most `max_connect`, with the worker that serves it.
+pub(super) struct Admission(Arc<Worker>);
 
 impl Admission {
-    /// Counts one more connection, unless there are as many as may be.
-    pub(super) fn new(shared: &Arc<Shared>) -> Option<Self> {
-        shared.enter().then(|| Self(shared.clone()))
+    /// Counts one more connection, unless there are as many as may be. Any context.
+    pub(super) fn new(worker: &Arc<Worker>) -> Option<Self> {
+        worker.shared().enter().then(|| Self(worker.clone()))
     }
 }
 
 impl Drop for Admission {
+    /// Counts one connection less. Any context.
     fn drop(&mut self) {
-        self.0.leave();
+        if self.0.shared().leave() {
+            self.0.wake();
+        }
     }
 }
 
@@ -129,8 +142,10 @@ pub(super) enum Timer {
     Header,
     /// The time between two requests.
     KeepAlive,
-    /// The time without progress of a response.
+    /// The time without progress of a response, or of the file system that it waits for.
     Send,
+    /// The time until sending is tried again for which there was no memory.
+    Memory,
     /// The time for the body of a request.
     Body,
     /// The time for the peer's FIN.
@@ -144,6 +159,7 @@ impl Timer {
             Timer::Header => Counter::TimeoutHeader,
             Timer::KeepAlive => Counter::TimeoutKeepalive,
             Timer::Send => Counter::TimeoutSend,
+            Timer::Memory => Counter::OutOfMemory,
             Timer::Body => Counter::TimeoutBody,
             Timer::Linger => Counter::TimeoutLinger,
         }

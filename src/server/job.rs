@@ -169,6 +169,9 @@ impl WorkItem for Job {
 
     fn run(this: Arc<Self>) {
         let may_sleep = MaySleep::begin();
+        if this.sock.data().is_gone() {
+            return;
+        }
         let task = core::mem::replace(&mut *this.task.lock(), Task::Busy);
         let done = this.shared.credentials().assume(|| task.run(&may_sleep));
         *this.task.lock() = done;

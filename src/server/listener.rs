@@ -10,27 +10,67 @@ use super::shared::Shared;
 use super::stats::Counter;
 use super::worker::Worker;
 use crate::linux::callbacks::Accept;
-use kernel::cpu::CpuId;
+use crate::linux::cpu;
+use kernel::cpu::{
+    nr_cpu_ids,
+    CpuId, //
+};
 use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 use kernel::sync::Arc;
 
-/// Gives each connection to the worker of the CPU that it came in on.
+/// Gives each connection to a worker of the CPU that it came in on.
+///
+/// Workers are bound to the online CPUs in turn: with `n` of them, the workers of the CPU with the
+/// ordinal `o` are the numbers `o`, `o + n`, `o + 2n`...
 pub(super) struct Acceptor {
     shared: Arc<Shared>,
     /// At least one.
     workers: Arc<KVec<Arc<Worker>>>,
+    /// For each number of a CPU, its ordinal among those that were online.
+    ordinals: KVec<usize>,
+    /// CPUs that were online.
+    online: usize,
+    /// Chooses among the workers of a CPU.
+    next: Atomic<u64>,
 }
 
 impl Acceptor {
     /// For `workers`, of which there is one at least.
-    pub(super) fn new(shared: Arc<Shared>, workers: Arc<KVec<Arc<Worker>>>) -> Self {
-        Self { shared, workers }
+    pub(super) fn new(shared: Arc<Shared>, workers: Arc<KVec<Arc<Worker>>>) -> Result<Self> {
+        let mut ordinals = KVec::from_elem(0, usize::try_from(nr_cpu_ids())?, GFP_KERNEL)?;
+        let mut online: usize = 0;
+        for cpu in cpu::online() {
+            if let Some(ordinal) = ordinals.get_mut(usize::try_from(cpu)?) {
+                *ordinal = online;
+            }
+            online = online.saturating_add(1);
+        }
+        Ok(Self {
+            shared,
+            workers,
+            ordinals,
+            online,
+            next: Atomic::new(0),
+        })
     }
 
-    /// The worker for this CPU. The CPU may change at any time; then another worker does it.
+    /// A worker for this CPU. The CPU may change at any time; then another CPU's worker does it.
     fn worker(&self) -> Option<&Arc<Worker>> {
         let cpu = usize::try_from(CpuId::current().as_u32()).ok()?;
-        self.workers.get(cpu.checked_rem(self.workers.len())?)
+        let ordinal = self.ordinals.get(cpu).copied().unwrap_or(0);
+        let count = self.workers.len();
+        if count <= self.online {
+            return self.workers.get(ordinal.checked_rem(count)?);
+        }
+        let rest = count.saturating_sub(ordinal).saturating_sub(1);
+        let workers = rest.checked_div(self.online)?.saturating_add(1);
+        let next = usize::try_from(self.next.fetch_add(1, Relaxed)).ok()?;
+        let round = next.checked_rem(workers)?.saturating_mul(self.online);
+        self.workers.get(ordinal.saturating_add(round))
     }
 }
 
@@ -38,12 +78,12 @@ impl Accept for Acceptor {
     type Connection = Connection;
 
     fn admit(&self) -> Option<Connection> {
-        let worker = self.worker()?.clone();
-        let Some(admission) = Admission::new(&self.shared) else {
+        let worker = self.worker()?;
+        let Some(admission) = Admission::new(worker) else {
             worker.counters().count(Counter::Delayed);
             return None;
         };
-        Some(Connection::new(worker, admission))
+        Some(Connection::new(admission))
     }
 
     fn pending(&self) {

@@ -79,7 +79,7 @@ fn refusal(error: Error) -> Resolution {
         Resolution::NotFound
     } else if error == EACCES || error == EPERM {
         Resolution::Forbidden
-    } else if error == ENOMEM || error == EAGAIN {
+    } else if [ENOMEM, EAGAIN, EBUSY, ENFILE, EMFILE].contains(&error) {
         Resolution::Busy
     } else {
         Resolution::Failed

@@ -282,6 +282,10 @@ pub(super) enum Progress {
 pub(super) struct Response {
     /// What is handed to the stack next. With a work item while it reads.
     fragments: Option<Fragments>,
+    /// The status, until the first octet was sent.
+    status: Option<Status>,
+    /// Whether anything was sent.
+    is_touched: bool,
     /// Whether the fragments have what comes next of the content.
     is_filled: bool,
     /// How many octets of the fragments the stack has.
@@ -299,6 +303,8 @@ impl Response {
     pub(super) fn new(plan: Plan, fragments: Fragments) -> Self {
         Self {
             fragments: Some(fragments),
+            status: Some(plan.status),
+            is_touched: false,
             is_filled: false,
             sent: 0,
             content: plan.content.filter(|content| content.offset < content.end),
@@ -314,6 +320,16 @@ impl Response {
         self.is_filled = true;
         self.advance(octets);
         octets > 0
+    }
+
+    /// Whether nothing of the response was sent, so that another one can be.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.is_touched
+    }
+
+    /// The status, once, when the response has begun to be sent.
+    pub(super) fn status_sent(&mut self) -> Option<Status> {
+        self.status.take_if(|_| self.is_touched)
     }
 
     /// Takes note of `octets` more of the content in the fragments.
@@ -369,10 +385,15 @@ impl Response {
             let Ok(sent) = stream.send(fragments, self.sent, has_more) else {
                 return Progress::Lost;
             };
+            if sent == 0 {
+                return Progress::Full;
+            }
+            self.is_touched = true;
             *taken = taken.saturating_add(sent);
             if sent < left {
+                // Once more: that tells why.
                 self.sent = self.sent.saturating_add(sent);
-                return Progress::Full;
+                continue;
             }
             fragments.clear();
             self.sent = 0;

@@ -36,6 +36,8 @@ struct Listening {
     workers: Option<Arc<KVec<Arc<Worker>>>>,
     /// `None`, while the server runs, if somebody has closed it and it could not be opened again.
     listener: Option<KBox<Listener<Acceptor>>>,
+    /// Where the server listens: what was configured when it was started.
+    config: Arc<Config>,
 }
 
 /// What the parts of a running server share.
@@ -51,7 +53,9 @@ pub(super) struct Shared {
     is_pending: Atomic<i32>,
     /// Whether the listening socket must be looked at.
     is_aborted: Atomic<i32>,
-    /// The second of the monotonic clock in which the listening socket may be opened again.
+    /// Whether connections were left on the accept queue when it was looked at last.
+    is_waiting: Atomic<i32>,
+    /// The second of the monotonic clock in which is tried again what could not be done.
     retry_at: Atomic<u64>,
     /// Changes with the configuration.
     generation: Atomic<u64>,
@@ -66,6 +70,7 @@ impl Shared {
     /// For a server that starts as `config` says.
     pub(super) fn new(config: &Arc<Config>, may_sleep: &MaySleep) -> Result<Arc<Self>> {
         let credentials = Credentials::unprivileged(USER, may_sleep)?;
+        let started_with = config.clone();
         Arc::pin_init(
             pin_init!(Self {
                 open: Atomic::new(0),
@@ -73,6 +78,7 @@ impl Shared {
                 is_full: Atomic::new(0),
                 is_pending: Atomic::new(0),
                 is_aborted: Atomic::new(0),
+                is_waiting: Atomic::new(0),
                 retry_at: Atomic::new(0),
                 generation: Atomic::new(0),
                 config <- new_mutex!(config.clone(), "rust_tux::Shared::config"),
@@ -80,6 +86,7 @@ impl Shared {
                     Listening {
                         workers: None,
                         listener: None,
+                        config: started_with,
                     },
                     "rust_tux::Shared::listening"
                 ),
@@ -129,22 +136,33 @@ impl Shared {
 
     /// Counts one more connection, unless there are as many as may be. Any context.
     pub(super) fn enter(&self) -> bool {
-        if self.open.fetch_add(1, Relaxed) < self.max_connect.load(Relaxed) {
+        if self.try_enter() {
             return true;
         }
-        self.open.fetch_sub(1, Relaxed);
-        self.is_full.store(1, Relaxed);
+        // ORDERING: Full, against `leave()`: either that sees this, or its place is seen below.
+        self.is_full.xchg(1, Full);
+        self.try_enter()
+    }
+
+    /// Counts one more connection, if there may be one more.
+    fn try_enter(&self) -> bool {
+        if self.open.fetch_add(1, Full) < self.max_connect.load(Relaxed) {
+            return true;
+        }
+        self.open.fetch_sub(1, Full);
         false
     }
 
-    /// Counts one connection less. Any context. If others wait for its place, the worker whose
-    /// connection it was takes them before it sleeps.
-    pub(super) fn leave(&self) {
-        self.open.fetch_sub(1, Relaxed);
-        if self.is_full.load(Relaxed) != 0 {
-            self.is_full.store(0, Relaxed);
-            self.set_pending();
+    /// Counts one connection less. Any context. Returns whether a worker is to be woken, because
+    /// others wait for the place.
+    pub(super) fn leave(&self) -> bool {
+        self.open.fetch_sub(1, Full);
+        if self.is_full.load(Relaxed) == 0 {
+            return false;
         }
+        self.is_full.store(0, Relaxed);
+        self.set_pending();
+        true
     }
 
     /// Says that connections wait on the accept queue. Any context.
@@ -160,12 +178,13 @@ impl Shared {
     /// Whether a worker should call [`Self::attend`], at the second `now`.
     pub(super) fn wants_attention(&self, now: u64) -> bool {
         self.is_pending.load(Relaxed) != 0
-            || (self.is_aborted.load(Relaxed) != 0 && now >= self.retry_at.load(Relaxed))
+            || (self.wants_attention_later() && now >= self.retry_at.load(Relaxed))
     }
 
-    /// Whether the listening socket is to be opened again, now or at a later second.
-    pub(super) fn is_aborted(&self) -> bool {
-        self.is_aborted.load(Relaxed) != 0
+    /// Whether something could not be done for the listening socket that will be tried again in
+    /// the next second.
+    pub(super) fn wants_attention_later(&self) -> bool {
+        self.is_aborted.load(Relaxed) != 0 || self.is_waiting.load(Relaxed) != 0
     }
 
     /// Begins to listen. `workers` get the connections.
@@ -176,7 +195,9 @@ impl Shared {
     ) -> Result {
         let workers = Arc::new(workers, GFP_KERNEL)?;
         let mut listening = self.listening.lock();
-        listening.listener = Some(self.open_listener(workers.clone(), may_sleep)?);
+        let config = listening.config.clone();
+        let listener = self.open_listener(&config, workers.clone(), may_sleep)?;
+        listening.listener = Some(listener);
         listening.workers = Some(workers);
         Ok(())
     }
@@ -184,15 +205,15 @@ impl Shared {
     /// Opens a listening socket.
     fn open_listener(
         self: &Arc<Self>,
+        config: &Config,
         workers: Arc<KVec<Arc<Worker>>>,
         may_sleep: &MaySleep,
     ) -> Result<KBox<Listener<Acceptor>>> {
-        let config = self.config.lock().clone();
         Listener::open(
             &config.address,
             config.server_port,
             config.max_backlog,
-            Acceptor::new(self.clone(), workers),
+            Acceptor::new(self.clone(), workers)?,
             may_sleep,
         )
     }
@@ -217,14 +238,19 @@ impl Shared {
         if now >= self.retry_at.load(Relaxed) && self.is_aborted.xchg(0, Full) != 0 {
             self.repair(&mut listening, now, counters, may_sleep);
         }
-        if self.is_pending.xchg(0, Full) != 0 {
-            if let Some(listener) = &listening.listener {
-                let taken = listener.accept(ACCEPT, may_sleep);
-                counters.add(Counter::AcceptedByWorker, taken as u64);
-                if taken == ACCEPT {
-                    self.set_pending();
-                }
-            }
+        self.is_pending.xchg(0, Full);
+        let Some(listener) = &listening.listener else {
+            return;
+        };
+        let (taken, is_left) = listener.accept(ACCEPT, may_sleep);
+        counters.add(Counter::AcceptedByWorker, taken as u64);
+        // What is left has no room now, or there was no memory: others may have their turn.
+        self.is_waiting.store(i32::from(is_left), Relaxed);
+        if is_left {
+            self.retry_at.store(now.saturating_add(1), Relaxed);
+        }
+        if taken == ACCEPT {
+            self.set_pending();
         }
     }
 
@@ -241,7 +267,8 @@ impl Shared {
             return;
         };
         drop(listening.listener.take());
-        match self.open_listener(workers, may_sleep) {
+        let config = listening.config.clone();
+        match self.open_listener(&config, workers, may_sleep) {
             Ok(listener) => {
                 counters.count(Counter::ListenerRepairs);
                 listening.listener = Some(listener);

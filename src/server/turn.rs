@@ -80,23 +80,23 @@ pub(super) enum Next {
 }
 
 /// A turn.
-pub(super) struct Turn<'a, 's> {
+pub(super) struct Turn<'a> {
     worker: &'a Worker,
     sock: &'a Sock<Connection>,
     state: &'a mut State,
-    stream: &'a mut Stream<'s>,
+    stream: Stream<'a>,
     local: &'a mut Local,
     may_sleep: &'a MaySleep,
     /// Octets that may still be sent.
     budget: usize,
 }
 
-impl<'a, 's> Turn<'a, 's> {
+impl<'a> Turn<'a> {
     /// A turn of `sock`, which is `locked`.
     pub(super) fn new(
         worker: &'a Worker,
         sock: &'a Sock<Connection>,
-        locked: &'a mut Locked<'s, Connection>,
+        locked: &'a mut Locked<'_, Connection>,
         local: &'a mut Local,
         may_sleep: &'a MaySleep,
     ) -> Self {
@@ -173,6 +173,7 @@ impl<'a, 's> Turn<'a, 's> {
                 self.count(counter);
                 self.refuse(Status::RequestTimeout, "The request took too long.")
             }
+            Timer::KeepAlive if self.stream.unread() > 0 => Next::Go,
             Timer::Header | Timer::KeepAlive | Timer::Linger => Next::End(Close::Orderly, counter),
             // The response may still be on its way.
             Timer::Body => {
@@ -185,6 +186,7 @@ impl<'a, 's> Turn<'a, 's> {
                 self.wait(Timer::Send);
                 Next::Wait
             }
+            Timer::Memory => Next::Go,
             Timer::Send => Next::End(Close::Abort, counter),
         }
     }
@@ -209,7 +211,14 @@ impl<'a, 's> Turn<'a, 's> {
                     self.state.phase = Phase::Sending(response);
                     Next::Go
                 }
-                Some(Task::WasRead(_, Err(_))) => Next::End(Close::Abort, Counter::ReadErrors),
+                Some(Task::WasRead(_, Err(_))) => {
+                    if !response.is_untouched() {
+                        return Next::End(Close::Abort, Counter::ReadErrors);
+                    }
+                    self.count(Counter::ReadErrors);
+                    let status = Status::InternalServerError;
+                    self.refuse(status, "The file can't be read.")
+                }
                 _ => {
                     self.state.phase = Phase::Reading(response, job);
                     Next::Wait
@@ -317,7 +326,8 @@ impl<'a, 's> Turn<'a, 's> {
     /// Begins a response that is the last of the connection. What has come is not read.
     fn refuse(&mut self, status: Status, detail: &str) -> Next {
         let plan = reply::refuse(status, detail, &self.local.moment, &mut self.local.head);
-        self.stream.consume(self.stream.unread());
+        let unread = self.stream.unread();
+        self.stream.consume(unread);
         self.respond(plan)
     }
 
@@ -336,7 +346,6 @@ impl<'a, 's> Turn<'a, 's> {
         let Ok(fragments) = fragments else {
             return Next::End(Close::Abort, Counter::OutOfMemory);
         };
-        self.count(plan.status);
         self.state.phase = Phase::Sending(Response::new(plan, fragments));
         Next::Go
     }
@@ -344,8 +353,11 @@ impl<'a, 's> Turn<'a, 's> {
     /// Goes on with a response.
     fn send(&mut self, mut response: Response) -> Next {
         let mut sent = 0;
-        let progress = response.send(self.stream, self.budget, &mut sent);
+        let progress = response.send(&mut self.stream, self.budget, &mut sent);
         self.budget = self.budget.saturating_sub(sent);
+        if let Some(status) = response.status_sent() {
+            self.count(status);
+        }
         if sent > 0 {
             self.worker.counters().add(Counter::OctetsSent, sent as u64);
             self.wait(Timer::Send);
@@ -354,6 +366,9 @@ impl<'a, 's> Turn<'a, 's> {
             Progress::Done => self.sent(response),
             Progress::Full => {
                 self.state.phase = Phase::Sending(response);
+                if self.stream.is_send_queue_empty() {
+                    self.wait(Timer::Memory);
+                }
                 Next::Wait
             }
             Progress::Enough => {

@@ -143,9 +143,11 @@ impl Local {
             Timer::KeepAlive if config.keepalive_timeout == 0 => u64::MAX,
             Timer::KeepAlive => config.keepalive_timeout.into(),
             Timer::Send => config.send_timeout.into(),
+            Timer::Memory => 0,
             Timer::Linger => config.linger_timeout.into(),
         };
-        self.now.saturating_add(seconds)
+        // The second that runs now is not a whole one.
+        self.now.saturating_add(seconds).saturating_add(1)
     }
 }
 
@@ -230,6 +232,7 @@ impl Worker {
                 self.counters.count(why);
             }
             self.counters.count(Counter::Closed);
+            sock.data().set_gone();
             sock.close(how, may_sleep);
             return;
         }
@@ -283,8 +286,10 @@ impl Worker {
     fn serve(&self, local: &mut Local, this: &This) {
         let may_sleep = this.may_sleep();
         while !this.should_stop() {
+            // Taken before the configuration is: what comes after a change is served by it.
+            let batch = self.queue.take_all();
             local.refresh(&self.shared);
-            for sock in self.queue.take_all() {
+            for sock in batch {
                 self.turn(&sock, false, local, may_sleep);
                 this.yield_now();
             }
@@ -298,7 +303,7 @@ impl Worker {
                 this.yield_now();
             }
             self.shared.attend(local.now, &self.counters, may_sleep);
-            let timeout = if local.wheel.is_empty() && !self.shared.is_aborted() {
+            let timeout = if local.wheel.is_empty() && !self.shared.wants_attention_later() {
                 None
             } else {
                 Some(time::second())

@@ -187,6 +187,14 @@ else:
     true("listener killed: the server serves again", wait_until(answers, 20))
     is_("a connection outlives its listener", (idle.send(request("/")), idle.response().body)[1], b"index\n")
     is_("no repair has failed", stat()["listener_repairs_failed"], 0)
+    # A setting that waits for the next start doesn't come into force by a repair.
+    with open("/proc/sys/net/http/serverport", "w") as knob:
+        knob.write("%d" % (port + 1))
+    kill("-l", "-t", "sport", "=", ":%d" % port)
+    true("listener killed: it is opened where it was", wait_until(lambda: stat()["listener_repairs"] == 6, 20))
+    true("listener killed: it answers where it was", wait_until(answers, 20))
+    with open("/proc/sys/net/http/serverport", "w") as knob:
+        knob.write("%d" % port)
 
 victims = [Connection() for _ in range(9)]
 for n, c in enumerate(victims):
