@@ -4,12 +4,12 @@
 //!
 //! ```text
 //!   Server
-//!     `- Control, behind a Mutex: the configuration, and, while the server runs,
-//!          Running
-//!            |- Shared, which connections and work items see, too
-//!            |    `- the listening socket
-//!            |- a thread for each Worker; the thread has the connections
-//!            `- the work queue
+//!     |- Settings, behind a Mutex that is held for moments only
+//!     `- Running, behind the Mutex of who starts and stops it
+//!          |- Shared, which connections and work items see, too
+//!          |    `- the listening socket
+//!          |- a thread for each Worker; the thread has the connections
+//!          `- the work queue
 //! ```
 //!
 //! A server that starts makes its listening socket last; one that stops does it first. Then the
@@ -57,21 +57,25 @@ const WAITING: u16 = 512;
 #[pin_data]
 pub(crate) struct Server {
     statistics: Arc<Statistics>,
+    /// Held while the server is started and stopped, which may take as long as a file system that
+    /// a work item waits for. Taken before `settings`.
     #[pin]
-    control: Mutex<Control>,
+    control: Mutex<Option<Running>>,
+    #[pin]
+    settings: Mutex<Settings>,
 }
 
-/// What the control lock guards.
-struct Control {
+/// What was configured.
+struct Settings {
     /// What was configured last.
     config: Arc<Config>,
-    running: Option<Running>,
+    /// While the server runs: what was configured when it was started, for the settings that need
+    /// a start; and who has to know of the others.
+    running: Option<(Arc<Config>, Arc<Shared>)>,
 }
 
 /// A server that runs. Dropping it stops it, and waits for the end of all its parts.
 struct Running {
-    /// What was configured when it was started, for the settings that need a start.
-    started_with: Arc<Config>,
     shared: Arc<Shared>,
     threads: KVec<Thread<Worker>>,
     workers: KVec<Arc<Worker>>,
@@ -88,12 +92,13 @@ impl Server {
         Arc::pin_init(
             pin_init!(Self {
                 statistics,
-                control <- new_mutex!(
-                    Control {
+                control <- new_mutex!(None, "rust_tux::Server::control"),
+                settings <- new_mutex!(
+                    Settings {
                         config,
                         running: None,
                     },
-                    "rust_tux::Server::control"
+                    "rust_tux::Server::settings"
                 ),
             }),
             GFP_KERNEL,
@@ -108,45 +113,55 @@ impl Server {
 
 impl config::Control for Server {
     fn config(&self) -> Arc<Config> {
-        self.control.lock().config.clone()
+        self.settings.lock().config.clone()
     }
 
     fn started_with(&self) -> Option<Arc<Config>> {
-        let control = self.control.lock();
-        let running = control.running.as_ref();
-        running.map(|running| running.started_with.clone())
+        let settings = self.settings.lock();
+        let running = settings.running.as_ref();
+        running.map(|(started_with, _)| started_with.clone())
     }
 
     fn update(&self, change: &dyn Fn(&Config) -> Result<Config>, _: &MaySleep) -> Result {
-        let mut control = self.control.lock();
-        let config = Arc::new(change(&control.config)?, GFP_KERNEL)?;
-        if let Some(running) = &mut control.running {
-            running.started_with = Arc::new(
+        let mut settings = self.settings.lock();
+        let config = Arc::new(change(&settings.config)?, GFP_KERNEL)?;
+        if let Some((started_with, shared)) = &mut settings.running {
+            // Nobody asks for the old document root, which would only keep its file system busy.
+            let document_root = config.document_root.clone();
+            let rest = Config::clone(started_with);
+            *started_with = Arc::new(
                 Config {
-                    // Nobody asks for the old one, which would only keep its file system busy.
-                    document_root: config.document_root.clone(),
-                    ..(*running.started_with).clone()
+                    document_root,
+                    ..rest
                 },
                 GFP_KERNEL,
             )?;
-            running.shared.configure(&config);
+            shared.configure(&config);
         }
-        control.config = config;
+        settings.config = config;
         Ok(())
     }
 
     fn start(&self, may_sleep: &MaySleep) -> Result {
         let mut control = self.control.lock();
-        if control.running.is_none() {
-            let running = Running::start(&control.config, &self.statistics, may_sleep)?;
-            control.running = Some(running);
+        if control.is_some() {
+            return Ok(());
         }
+        let config = self.config();
+        let running = Running::start(&config, &self.statistics, may_sleep)?;
+        let mut settings = self.settings.lock();
+        // What was changed meanwhile.
+        running.shared.configure(&settings.config);
+        settings.running = Some((config, running.shared.clone()));
+        *control = Some(running);
         Ok(())
     }
 
     fn stop(&self, _: &MaySleep) -> Result {
         let mut control = self.control.lock();
-        drop(control.running.take());
+        let settings = self.settings.lock().running.take();
+        drop(settings);
+        drop(control.take());
         Ok(())
     }
 }
@@ -157,13 +172,12 @@ impl Running {
         let io = Arc::new(OwnedQueue::new(c"rust_tux", WAITING)?, GFP_KERNEL)?;
         let shared = Shared::new(config, may_sleep)?;
         let mut running = Self {
-            started_with: config.clone(),
             shared,
             threads: KVec::new(),
             workers: KVec::new(),
             io: Some(io.clone()),
         };
-        running.start_workers(statistics, &io, may_sleep)?;
+        running.start_workers(config, statistics, &io, may_sleep)?;
         let mut workers = KVec::with_capacity(running.workers.len(), GFP_KERNEL)?;
         for worker in &running.workers {
             workers.push_within_capacity(worker.clone())?;
@@ -184,11 +198,12 @@ impl Running {
     /// Starts as many workers as configured, or one for each CPU that is online.
     fn start_workers(
         &mut self,
+        config: &Arc<Config>,
         statistics: &Statistics,
         io: &Arc<OwnedQueue>,
         may_sleep: &MaySleep,
     ) -> Result {
-        let wanted = usize::try_from(self.started_with.threads)?;
+        let wanted = usize::try_from(config.threads)?;
         let online = cpu::online().fold(0, |count: usize, _| count.saturating_add(1));
         let count = if wanted == 0 { online } else { wanted };
         self.workers = KVec::with_capacity(count, GFP_KERNEL)?;
@@ -202,7 +217,7 @@ impl Running {
             });
             let counters = statistics.worker(number).ok_or(EINVAL)?;
             let worker = Arc::new(Worker::new(counters, self.shared.clone()), GFP_KERNEL)?;
-            let local = Local::new(self.started_with.clone(), io.clone())?;
+            let local = Local::new(config.clone(), io.clone())?;
             self.workers.push_within_capacity(worker.clone())?;
             let number = u32::try_from(number)?;
             let thread = Thread::spawn(worker, local, number, next.unwrap_or(0), may_sleep)?;

@@ -149,6 +149,7 @@ impl Config {
                 error if error == ENOENT => "no such directory",
                 error if error == ENOTDIR => "not a directory",
                 error if error == EINVAL => "not an absolute name",
+                error if error == ELOOP => "a loop of symbolic links",
                 _ => "can't be opened",
             };
             pr_err!("docroot={}: {} ({:?})\n", name, why, error);

@@ -31,9 +31,9 @@ const BODY_LIMIT: u64 = 1 << 20;
 /// What is done with a request.
 pub(super) enum Action {
     /// The file is sent.
-    Serve(Document, EntityTag),
+    Serve(Document),
     /// The client has the file: 304.
-    NotModified(Document, EntityTag),
+    NotModified(Document),
     /// The path is sent back with a slash behind: 301.
     AddSlash,
     /// The methods are told.
@@ -45,7 +45,7 @@ pub(super) enum Action {
 }
 
 /// The entity tag of a file with these attributes.
-fn entity_tag(attributes: &Attributes) -> EntityTag {
+pub(super) fn entity_tag(attributes: &Attributes) -> EntityTag {
     EntityTag::new(&Change {
         cookie: attributes.change_cookie,
         seconds: attributes.changed.seconds,
@@ -53,6 +53,20 @@ fn entity_tag(attributes: &Attributes) -> EntityTag {
         size: attributes.size,
         inode: attributes.inode,
     })
+}
+
+/// Evaluates the preconditions of a request, which few have.
+#[inline(never)]
+fn evaluate(request: &Request<'_>, attributes: &Attributes, now: i64) -> Verdict {
+    if !request.is_conditional() {
+        return Verdict::Proceed;
+    }
+    let tag = entity_tag(attributes);
+    let validator = Validator {
+        etag: tag.as_bytes(),
+        last_modified: attributes.modified.seconds,
+    };
+    precondition::evaluate(request, &validator, now)
 }
 
 /// Decides. `resolve` looks the request's path up, if that matters; it returns `None` if it can't
@@ -94,21 +108,14 @@ pub(super) fn dispatch(
     }
     match resolve() {
         None => Action::Defer,
-        Some(Resolution::File(document)) => {
-            let tag = entity_tag(&document.attributes);
-            let validator = Validator {
-                etag: tag.as_bytes(),
-                last_modified: document.attributes.modified.seconds,
-            };
-            match precondition::evaluate(request, &validator, now) {
-                Verdict::Proceed => Action::Serve(document, tag),
-                Verdict::NotModified => Action::NotModified(document, tag),
-                Verdict::Failed => Action::Reject(
-                    Status::PreconditionFailed,
-                    "The file is not the one that the request is for.",
-                ),
-            }
-        }
+        Some(Resolution::File(document)) => match evaluate(request, &document.attributes, now) {
+            Verdict::Proceed => Action::Serve(document),
+            Verdict::NotModified => Action::NotModified(document),
+            Verdict::Failed => Action::Reject(
+                Status::PreconditionFailed,
+                "The file is not the one that the request is for.",
+            ),
+        },
         Some(Resolution::Directory) => Action::AddSlash,
         Some(Resolution::NotFound) => Action::Reject(Status::NotFound, "There is nothing here."),
         Some(Resolution::Forbidden) => {

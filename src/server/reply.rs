@@ -4,15 +4,12 @@
 
 use super::dispatch::{
     self,
+    entity_tag,
     Action, //
 };
 use super::job::Task;
-use super::lookup::{
-    Document,
-    INDEX, //
-};
+use super::lookup::INDEX;
 use crate::http::date;
-use crate::http::entity_tag::EntityTag;
 use crate::http::framing::{
     Body,
     Drain, //
@@ -31,6 +28,7 @@ use crate::http::response::{
 use crate::http::target::Path;
 use crate::linux::file::File;
 use crate::linux::fragment::Fragments;
+use crate::linux::path::Attributes;
 use crate::linux::stream::Stream;
 use kernel::sync::Arc;
 
@@ -98,6 +96,7 @@ struct Traits {
 }
 
 /// Writes the head for `action`, which isn't [`Action::Defer`], into `out`.
+#[inline(never)]
 pub(super) fn plan(
     action: Action,
     request: &Request<'_>,
@@ -128,11 +127,11 @@ pub(super) fn plan(
         is_head: request.method == Method::Head,
     };
     let (len, content) = match action {
-        Action::Serve(document, tag) => {
+        Action::Serve(document) => {
             let name = path.map_or(&[][..], |path| path.name);
             let is_index = path.is_some_and(|path| path.is_directory);
             let name = if is_index { INDEX } else { name };
-            let len = file_head(status, &document, &tag, name, &traits, moment, out);
+            let len = file_head(status, &document.attributes, name, &traits, moment, out);
             let content = Content {
                 end: document.attributes.size,
                 file: document.file,
@@ -141,8 +140,8 @@ pub(super) fn plan(
             };
             (len, (!traits.is_head).then_some(content))
         }
-        Action::NotModified(document, tag) => (
-            file_head(status, &document, &tag, &[], &traits, moment, out),
+        Action::NotModified(document) => (
+            file_head(status, &document.attributes, &[], &traits, moment, out),
             None,
         ),
         Action::AddSlash => {
@@ -177,6 +176,7 @@ pub(super) fn plan(
 }
 
 /// Writes a response to what could not be read as a request, after which the connection closes.
+#[inline(never)]
 pub(super) fn refuse(status: Status, detail: &str, moment: &Moment, out: &mut [u8]) -> Plan {
     let traits = Traits {
         version: Version::Http11,
@@ -193,10 +193,10 @@ pub(super) fn refuse(status: Status, detail: &str, moment: &Moment, out: &mut [u
 }
 
 /// Writes the head of a response with a file's content, or of the 304 in its place.
+#[inline(never)]
 fn file_head(
     status: Status,
-    document: &Document,
-    tag: &EntityTag,
+    attributes: &Attributes,
     name: &[u8],
     traits: &Traits,
     moment: &Moment,
@@ -211,15 +211,16 @@ fn file_head(
         if media_type == media_type::UNKNOWN {
             head.nosniff();
         }
-        head.content_length(document.attributes.size);
-        head.last_modified(document.attributes.modified.seconds, moment.seconds);
+        head.content_length(attributes.size);
+        head.last_modified(attributes.modified.seconds, moment.seconds);
     }
-    head.etag(tag.as_bytes());
+    head.etag(entity_tag(attributes).as_bytes());
     head.connection(traits.version, traits.is_persistent);
     head.finish()
 }
 
 /// Writes a response with a short content of ours, or with none.
+#[inline(never)]
 fn small(
     status: Status,
     detail: &str,

@@ -9,6 +9,7 @@ use super::stats::{
     Counters, //
 };
 use super::worker::Worker;
+use crate::linux::address::Address;
 use crate::linux::context::MaySleep;
 use crate::linux::cred::Credentials;
 use crate::linux::listener::Listener;
@@ -36,8 +37,16 @@ struct Listening {
     workers: Option<Arc<KVec<Arc<Worker>>>>,
     /// `None`, while the server runs, if somebody has closed it and it could not be opened again.
     listener: Option<KBox<Listener<Acceptor>>>,
-    /// Where the server listens: what was configured when it was started.
-    config: Arc<Config>,
+    /// Where the server listens.
+    place: Place,
+}
+
+/// Where a server listens, as it was configured when it was started.
+#[derive(Clone, Copy)]
+struct Place {
+    address: Address,
+    port: u16,
+    backlog: u32,
 }
 
 /// What the parts of a running server share.
@@ -70,7 +79,11 @@ impl Shared {
     /// For a server that starts as `config` says.
     pub(super) fn new(config: &Arc<Config>, may_sleep: &MaySleep) -> Result<Arc<Self>> {
         let credentials = Credentials::unprivileged(USER, may_sleep)?;
-        let started_with = config.clone();
+        let place = Place {
+            address: config.address,
+            port: config.server_port,
+            backlog: config.max_backlog,
+        };
         Arc::pin_init(
             pin_init!(Self {
                 open: Atomic::new(0),
@@ -86,7 +99,7 @@ impl Shared {
                     Listening {
                         workers: None,
                         listener: None,
-                        config: started_with,
+                        place,
                     },
                     "rust_tux::Shared::listening"
                 ),
@@ -195,8 +208,7 @@ impl Shared {
     ) -> Result {
         let workers = Arc::new(workers, GFP_KERNEL)?;
         let mut listening = self.listening.lock();
-        let config = listening.config.clone();
-        let listener = self.open_listener(&config, workers.clone(), may_sleep)?;
+        let listener = self.open_listener(&listening.place, workers.clone(), may_sleep)?;
         listening.listener = Some(listener);
         listening.workers = Some(workers);
         Ok(())
@@ -205,14 +217,14 @@ impl Shared {
     /// Opens a listening socket.
     fn open_listener(
         self: &Arc<Self>,
-        config: &Config,
+        place: &Place,
         workers: Arc<KVec<Arc<Worker>>>,
         may_sleep: &MaySleep,
     ) -> Result<KBox<Listener<Acceptor>>> {
         Listener::open(
-            &config.address,
-            config.server_port,
-            config.max_backlog,
+            &place.address,
+            place.port,
+            place.backlog,
             Acceptor::new(self.clone(), workers)?,
             may_sleep,
         )
@@ -267,8 +279,7 @@ impl Shared {
             return;
         };
         drop(listening.listener.take());
-        let config = listening.config.clone();
-        match self.open_listener(&config, workers, may_sleep) {
+        match self.open_listener(&listening.place, workers, may_sleep) {
             Ok(listener) => {
                 counters.count(Counter::ListenerRepairs);
                 listening.listener = Some(listener);

@@ -165,6 +165,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Does what is to be done when a deadline has passed.
+    #[inline(never)]
     fn late(&mut self) -> Next {
         let counter = self.state.timer.counter();
         match self.state.timer {
@@ -231,6 +232,7 @@ impl<'a> Turn<'a> {
 
     /// Reads a request, and begins its response. `resolution` is that of its path, if it was asked
     /// for before.
+    #[inline(never)]
     fn receive(&mut self, resolution: Option<Resolution>) -> Next {
         let octets = self.stream.peek(&mut self.local.scratch);
         let len = octets.len();
@@ -313,6 +315,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Waits for a work item, in the phase that has it.
+    #[inline(never)]
     fn deferred(&mut self, phase: Result<Phase>, counter: Counter) -> Next {
         self.count(counter);
         let Ok(phase) = phase else {
@@ -324,6 +327,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Begins a response that is the last of the connection. What has come is not read.
+    #[inline(never)]
     fn refuse(&mut self, status: Status, detail: &str) -> Next {
         let plan = reply::refuse(status, detail, &self.local.moment, &mut self.local.head);
         let unread = self.stream.unread();
@@ -332,6 +336,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Begins a response as it was planned. Its head is in `local.head`.
+    #[inline(never)]
     fn respond(&mut self, plan: Plan) -> Next {
         self.state.scanned = 0;
         self.wait(Timer::Send);
@@ -351,6 +356,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Goes on with a response.
+    #[inline(never)]
     fn send(&mut self, mut response: Response) -> Next {
         let mut sent = 0;
         let progress = response.send(&mut self.stream, self.budget, &mut sent);
@@ -411,6 +417,7 @@ impl<'a> Turn<'a> {
 
     /// Throws away what is there of a request's body. The request was answered; if it can't be told
     /// where the body ends, nothing else is.
+    #[inline(never)]
     fn drain(&mut self, mut drain: Drain) -> Next {
         let octets = self.stream.peek(&mut self.local.scratch);
         if octets.is_empty() {
