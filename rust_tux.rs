@@ -31,8 +31,10 @@ use linux::proc;
 use linux::sysctl;
 use server::config::{
     Config,
+    Parameters, //
+};
+use server::knobs::{
     Control as _,
-    Parameters,
     Sysctls, //
 };
 use server::stats::Statistics;

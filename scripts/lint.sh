@@ -82,9 +82,9 @@ check_layers() { # unsafe in src/linux only; src/http knows core only; none look
 	} | none
 }
 
-# Names of the knobs: the c"name" literals in the arrays of config.rs.
+# Names of the knobs: the c"name" literals in the arrays of knobs.rs.
 sysctl_names() {
-	[ ! -e src/server/config.rs ] || sed 's,//.*,,' src/server/config.rs |
+	[ ! -e src/server/knobs.rs ] || sed 's,//.*,,' src/server/knobs.rs |
 		grep -E '&\[c"' | grep -oE 'c"[^"]*"' | cut -d'"' -f2 | sort -u
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod config;
 mod connection;
 mod dispatch;
 mod job;
+pub(crate) mod knobs;
 mod listener;
 mod lookup;
 mod reply;
@@ -111,7 +112,7 @@ impl Server {
     }
 }
 
-impl config::Control for Server {
+impl knobs::Control for Server {
     fn config(&self) -> Arc<Config> {
         self.settings.lock().config.clone()
     }
