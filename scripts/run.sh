@@ -6,7 +6,7 @@
 # Serves a directory of this machine with the module, from a virtual machine
 # that runs the stock kernel: prepares what is missing, builds, boots, loads
 # the module and prints the address. Ctrl-C powers the machine off. The
-# directory is shared read-only; a file changed in it is seen at once.
+# directory is shared read-only; a file changed in it is seen within a second.
 #
 # environment: DOCROOT=DIR  directory to serve (site/)
 #              PORT=N       port on 127.0.0.1 (8080)

@@ -73,7 +73,8 @@ counters! {
     TimeoutHeader => "timeout_header";
     /// Connections closed because the body of a request did not end.
     TimeoutBody => "timeout_body";
-    /// Connections closed because the peer took nothing of a response.
+    /// Connections closed because the peer took nothing of a response, or a file system did not
+    /// answer.
     TimeoutSend => "timeout_send";
     /// Connections closed because the peer did not, after their last response.
     TimeoutLinger => "timeout_linger";
@@ -83,7 +84,7 @@ counters! {
     LimitBody => "limit_body";
     /// Octets of requests' bodies that were read and thrown away.
     OctetsDrained => "octets_drained";
-    /// Responses cut off because the file could not be read.
+    /// Files that could not be read: the response was cut off, or a 500 sent in its place.
     ReadErrors => "read_errors";
     /// Responses cut off because the file had become shorter.
     Truncated => "files_truncated";

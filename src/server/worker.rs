@@ -228,13 +228,7 @@ impl Worker {
         drop(locked);
         if let Next::End(how, why) = next {
             local.wheel.remove(sock);
-            if why != Counter::Closed {
-                self.counters.count(why);
-            }
-            self.counters.count(Counter::Closed);
-            sock.data().set_gone();
-            sock.close(how, may_sleep);
-            return;
+            return self.finish(sock, how, why, may_sleep);
         }
         let deadline = sock.data().deadline();
         if deadline < before || !local.wheel.has(sock) {
@@ -245,27 +239,28 @@ impl Worker {
         }
     }
 
-    /// Ends all connections.
+    /// Ends `sock`, for the reason `why`.
+    fn finish(&self, sock: &Sock<Connection>, how: Close, why: Counter, may_sleep: &MaySleep) {
+        if why != Counter::Closed {
+            self.counters.count(why);
+        }
+        self.counters.count(Counter::Closed);
+        sock.data().set_gone();
+        sock.close(how, may_sleep);
+    }
+
+    /// Ends all connections. No new ones come.
     fn end(&self, local: &mut Local, may_sleep: &MaySleep) {
-        loop {
-            let mut count: usize = 0;
-            while let Some(sock) = local.wheel.pop() {
-                self.counters.count(Counter::Closed);
-                sock.close(Close::Orderly, may_sleep);
-                count = count.saturating_add(1);
+        while let Some(sock) = local.wheel.pop() {
+            self.finish(&sock, Close::Orderly, Counter::Closed, may_sleep);
+        }
+        for sock in self.queue.take_all() {
+            if sock.data().is_gone() {
+                continue;
             }
-            for sock in self.queue.take_all() {
-                // Of those that were not looked at yet, this is the first that we hear.
-                if sock.data().is_first_look() {
-                    self.counters.count(Counter::Accepted);
-                    self.counters.count(Counter::Closed);
-                }
-                sock.close(Close::Orderly, may_sleep);
-                count = count.saturating_add(1);
-            }
-            if count == 0 {
-                break;
-            }
+            // It was not looked at yet, or it would have been on the wheel.
+            self.counters.count(Counter::Accepted);
+            self.finish(&sock, Close::Orderly, Counter::Closed, may_sleep);
         }
     }
 }
