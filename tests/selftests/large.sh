@@ -7,6 +7,9 @@
 
 . "$(dirname "$0")/lib.sh"
 
+[ "${RUST_TUX_KERNEL:-stock}" != debug ] ||
+	skip_all "gigabytes take the checking kernel an hour; filesystems.sh has the paths"
+
 [ -b "${RUST_TUX_SCRATCH:-}" ] || skip_all "no scratch disk"
 debug=
 [ "${RUST_TUX_KERNEL:-stock}" = stock ] || debug=yes
