@@ -19,12 +19,14 @@
 
 pub(crate) mod config;
 mod connection;
+mod content;
 mod dispatch;
 mod job;
 pub(crate) mod knobs;
 mod listener;
 mod lookup;
 mod reply;
+mod response;
 mod shared;
 pub(crate) mod stats;
 mod turn;
@@ -169,6 +171,7 @@ impl knobs::Control for Server {
 
 impl Running {
     /// Starts the parts of a server.
+    #[inline(never)]
     fn start(config: &Arc<Config>, statistics: &Statistics, may_sleep: &MaySleep) -> Result<Self> {
         let io = Arc::new(OwnedQueue::new(c"rust_tux", WAITING)?, GFP_KERNEL)?;
         let shared = Shared::new(config, may_sleep)?;
@@ -197,6 +200,7 @@ impl Running {
     }
 
     /// Starts as many workers as configured, or one for each CPU that is online.
+    #[inline(never)]
     fn start_workers(
         &mut self,
         config: &Arc<Config>,

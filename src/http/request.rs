@@ -368,6 +368,7 @@ impl From<BadRequest> for Stop {
 ///
 /// With the request comes the number of octets of its head, empty lines before it included. `None`
 /// says that the head is not whole yet.
+#[inline(never)]
 pub(crate) fn parse<'a>(
     octets: &'a [u8],
     limits: &Limits,

@@ -22,7 +22,10 @@
 
 use super::bindings;
 use super::listener::Listener;
-use super::sock::Sock;
+use super::sock::{
+    Callback,
+    Sock, //
+};
 use core::ptr::{
     addr_of_mut,
     NonNull, //
@@ -45,8 +48,6 @@ pub(super) enum Kind {
 /// What has happened to a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The connection was taken from its listener. Octets may have come before.
-    Established,
     /// Octets, or a FIN, have come.
     DataReady,
     /// There is room in the send buffer again.
@@ -61,8 +62,13 @@ pub(crate) trait Events: Sized + Send + Sync + 'static {
     type State: Default + Send;
 
     /// Tells the owner of an event. Called as the module's documentation says: must not sleep,
-    /// print, or take a connection's lock.
-    fn event(sock: &Sock<Self>, event: Event);
+    /// print, or take another connection's lock.
+    fn event(callback: Callback<'_, Self>, event: Event);
+
+    /// Tells the owner to look at the connection: it was taken from its listener, where octets may
+    /// have come before, or it has an error. Called in any context, with or without the lock: must
+    /// not sleep, print, or take a connection's lock.
+    fn look(sock: &Sock<Self>);
 }
 
 /// The owner of a listening socket.
@@ -193,7 +199,11 @@ unsafe fn with_owner<A: Accept>(
 /// Called by the kernel only, as `sk_state_change` of a sock that has it from [`install`].
 unsafe extern "C" fn state_change<A: Accept>(sk: *mut bindings::sock) {
     let found = |owner: Owner<'_, A>| match owner {
-        Owner::Connection(sock) => A::Connection::event(sock, Event::StateChange),
+        Owner::Connection(sock) => {
+            // SAFETY: The kernel calls `sk_state_change` of a connection with its lock.
+            let callback = unsafe { Callback::new(sock) };
+            A::Connection::event(callback, Event::StateChange)
+        }
         // SAFETY: The sock is alive during its callbacks.
         Owner::Listener(listener) => match unsafe { bindings::inet_sk_state_load(sk) } as u32 {
             bindings::TCP_ESTABLISHED => {
@@ -216,7 +226,11 @@ unsafe extern "C" fn state_change<A: Accept>(sk: *mut bindings::sock) {
 /// Called by the kernel only, as `sk_data_ready` of a sock that has it from [`install`].
 unsafe extern "C" fn data_ready<A: Accept>(sk: *mut bindings::sock) {
     let found = |owner: Owner<'_, A>| match owner {
-        Owner::Connection(sock) => A::Connection::event(sock, Event::DataReady),
+        Owner::Connection(sock) => {
+            // SAFETY: The kernel calls `sk_data_ready` of a connection with its lock.
+            let callback = unsafe { Callback::new(sock) };
+            A::Connection::event(callback, Event::DataReady)
+        }
         // An untaken child's octets wait until it is taken.
         Owner::Listener(listener) => {
             if listener.is_socket(sk) {
@@ -236,12 +250,18 @@ unsafe extern "C" fn write_space<A: Accept>(sk: *mut bindings::sock) {
         let Owner::Connection(sock) = owner else {
             return;
         };
+        // Without memory, and with nothing on its way, the stack calls this from within a send: the
+        // owner would try again at once, and for ever.
+        if sock.is_busy() {
+            return;
+        }
         // The same threshold as `sk_stream_write_space()`: a third of the buffer is free.
         //
         // SAFETY: The sock is alive during its callbacks.
-        if !sock.is_sending() && unsafe { bindings::sk_stream_is_writeable(sk) } {
+        if unsafe { bindings::sk_stream_is_writeable(sk) } {
             sock.clear_nospace();
-            A::Connection::event(sock, Event::WriteSpace);
+            // SAFETY: The kernel calls `sk_write_space` with the lock of the connection.
+            A::Connection::event(unsafe { Callback::new(sock) }, Event::WriteSpace);
         }
     };
     // SAFETY: The caller's promise.
@@ -253,8 +273,9 @@ unsafe extern "C" fn write_space<A: Accept>(sk: *mut bindings::sock) {
 /// Called by the kernel only, as `sk_error_report` of a sock that has it from [`install`].
 unsafe extern "C" fn error_report<A: Accept>(sk: *mut bindings::sock) {
     let found = |owner: Owner<'_, A>| {
+        // The kernel calls this without the lock, too: for what is on the error queue.
         if let Owner::Connection(sock) = owner {
-            A::Connection::event(sock, Event::StateChange);
+            A::Connection::look(sock);
         }
     };
     // SAFETY: The caller's promise.

@@ -23,3 +23,21 @@ impl MaySleep {
         Self(PhantomData)
     }
 }
+
+/// The context of a socket's callback: it must not sleep.
+pub(crate) enum Softirq {}
+
+/// A context in which a connection's state may be used, see
+/// [`Locked`](super::sock::Locked).
+pub(crate) trait Context {
+    /// Whether the sock is owned, and its input thus waits in the backlog; else its slock is held.
+    const OWNS: bool;
+}
+
+impl Context for MaySleep {
+    const OWNS: bool = true;
+}
+
+impl Context for Softirq {
+    const OWNS: bool = false;
+}

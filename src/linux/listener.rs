@@ -13,7 +13,6 @@ use super::bindings;
 use super::callbacks::{
     self,
     Accept,
-    Event,
     Events,
     Kind, //
 };
@@ -120,7 +119,7 @@ impl<A: Accept> Listener<A> {
         };
         // SAFETY: The sock was made for this child, whose slock is held.
         unsafe { sock.attach(child) };
-        A::Connection::event(&sock, Event::Established);
+        A::Connection::look(&sock);
     }
 
     /// Called as `sk_data_ready` of the listening sock, without its lock.
@@ -167,7 +166,7 @@ impl<A: Accept> Listener<A> {
         unsafe { sock.attach(child) };
         // SAFETY: It was locked above. The sock is alive: `sock` has a reference.
         unsafe { bindings::release_sock(sk.as_ptr()) };
-        A::Connection::event(&sock, Event::Established);
+        A::Connection::look(&sock);
         Some(())
     }
 }

@@ -22,13 +22,18 @@ use super::callbacks::{
     Events,
     Kind, //
 };
-use super::context::MaySleep;
+use super::context::{
+    Context,
+    MaySleep,
+    Softirq, //
+};
 use super::stream::Stream;
 use super::{
     list,
     llist, //
 };
 use core::cell::UnsafeCell;
+use core::marker::PhantomData;
 use core::ptr::{
     addr_of_mut,
     NonNull, //
@@ -49,7 +54,8 @@ use kernel::sync::Refcount;
 ///
 /// Reference-counted: `sk_user_data` owns one reference while the connection is attached, each
 /// queue or list that it is on another. What `T` and its state drop with the last reference may
-/// sleep; only one that was never attached, whose state is empty, is dropped in softirq. The memory is freed after a grace period, because `sk_wq` points into it.
+/// sleep; only one that was never attached, whose state is empty, is dropped in softirq. The memory
+/// is freed after a grace period, because `sk_wq` points into it.
 ///
 /// # Invariants
 ///
@@ -57,6 +63,7 @@ use kernel::sync::Refcount;
 /// - `sk` is a TCP sock to which the object owns a reference.
 /// - `state` and `attached` are only touched with the sock locked, or by whoever has the only
 ///   reference. `attached` says whether the sock's callbacks and `sk_user_data` are ours.
+/// - `busy` is only changed with the sock locked. It is set exactly while there is a [`Locked`].
 #[repr(C)]
 pub(crate) struct Sock<T: Events> {
     kind: Kind,
@@ -67,8 +74,8 @@ pub(crate) struct Sock<T: Events> {
     rcu: UnsafeCell<bindings::kvfree_rcu_head>,
     refs: Refcount,
     attached: UnsafeCell<bool>,
-    /// Whether the owner is sending: `sk_write_space` is then called by that itself.
-    sending: Atomic<i32>,
+    /// Whether `state` is borrowed. What the borrower does with the sock calls back.
+    busy: Atomic<i32>,
     state: UnsafeCell<T::State>,
     data: T,
 }
@@ -116,21 +123,22 @@ impl<T: Events> Sock<T> {
         data: T,
         flags: Flags,
     ) -> Result<ARef<Self>> {
-        let boxed = KBox::new(
+        // Written where it stays: the stack of a softirq is what others have left of it.
+        let boxed = KBox::init(
             // INVARIANT: The reference to the sock is added below; nobody else knows the object.
-            Self {
+            init!(Self {
                 kind: Kind::Connection,
                 sk,
-                socket: UnsafeCell::new(bindings::socket::default()),
+                socket <- pin_init::init_zeroed(),
                 run_link: llist::Link::new(),
                 member_link: list::Link::new(),
-                rcu: UnsafeCell::new(bindings::kvfree_rcu_head::default()),
+                rcu <- pin_init::init_zeroed(),
                 refs: Refcount::new(1),
                 attached: UnsafeCell::new(false),
-                sending: Atomic::new(0),
+                busy: Atomic::new(0),
                 state: UnsafeCell::new(T::State::default()),
                 data,
-            },
+            }),
             flags,
         )?;
         // SAFETY: The caller says that `sk` is alive.
@@ -187,9 +195,9 @@ impl<T: Events> Sock<T> {
         &self.data
     }
 
-    /// Whether the owner is sending at this moment. Only in `sk_write_space`.
-    pub(super) fn is_sending(&self) -> bool {
-        self.sending.load(Relaxed) != 0
+    /// Whether the state is borrowed. Only in the sock's callbacks.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.load(Relaxed) != 0
     }
 
     /// Takes note that the owner knows of the room in the send buffer. Only in `sk_write_space`.
@@ -199,14 +207,13 @@ impl<T: Events> Sock<T> {
     }
 
     /// Takes the socket's lock. Returns `None` if the connection is no longer attached.
-    pub(crate) fn lock<'a>(&'a self, _: &'a MaySleep) -> Option<Locked<'a, T>> {
+    pub(crate) fn lock<'a>(&'a self, _: &'a MaySleep) -> Option<Locked<'a, T, MaySleep>> {
         // SAFETY: By the type invariant the sock is alive; the token says that we may sleep.
         unsafe { bindings::lock_sock(self.sk.as_ptr()) };
+        // SAFETY: The sock is owned, and whoever borrowed the state has given the sock up.
+        let locked = unsafe { Locked::new(self) };
         // SAFETY: The sock is locked.
-        let attached = unsafe { *self.attached.get() };
-        // INVARIANT: The lock is held.
-        let locked = Locked { sock: self };
-        attached.then_some(locked)
+        unsafe { *self.attached.get() }.then_some(locked)
     }
 
     /// Closes the connection. With [`Close::Orderly`] what was sent still goes out, then a FIN; unread
@@ -251,16 +258,65 @@ pub(crate) enum Close {
     Abort,
 }
 
-/// A connection whose sock is locked.
+/// A connection during one of its sock's callbacks.
 ///
 /// # Invariants
 ///
-/// The sock is owned through `lock_sock()`.
-pub(crate) struct Locked<'a, T: Events> {
-    sock: &'a Sock<T>,
+/// The sock is locked: its slock is held by the caller of the callback, or it is owned by it.
+pub(crate) struct Callback<'a, T: Events>(&'a Sock<T>);
+
+impl<'a, T: Events> Callback<'a, T> {
+    /// # Safety
+    ///
+    /// The kernel has called a callback of `sock`, with its slock held or as its owner.
+    pub(super) unsafe fn new(sock: &'a Sock<T>) -> Self {
+        // INVARIANT: The caller's promise.
+        Self(sock)
+    }
+
+    /// The connection.
+    pub(crate) fn sock(&self) -> &'a Sock<T> {
+        self.0
+    }
+
+    /// Borrows the state under the slock, unless somebody else uses it: then there is nothing to
+    /// do here but to queue the connection.
+    pub(crate) fn try_lock(&mut self) -> Option<Locked<'_, T, Softirq>> {
+        // SAFETY: By the type invariant the sock is alive and locked.
+        let is_owned = unsafe { bindings::sock_owned_by_user_nocheck(self.0.sk.as_ptr()) };
+        if is_owned || self.0.is_busy() {
+            return None;
+        }
+        // SAFETY: By the type invariant the slock is held, because nobody owns the sock. Nobody
+        // has borrowed the state; `self` is borrowed exclusively.
+        Some(unsafe { Locked::new(self.0) })
+    }
 }
 
-impl<T: Events> Locked<'_, T> {
+/// A connection whose sock is locked, and whose state is borrowed.
+///
+/// # Invariants
+///
+/// The sock is owned through `lock_sock()` if `C::OWNS`, else its slock is held. There is no other
+/// value for the same sock.
+pub(crate) struct Locked<'a, T: Events, C: Context> {
+    sock: &'a Sock<T>,
+    _context: PhantomData<C>,
+}
+
+impl<'a, T: Events, C: Context> Locked<'a, T, C> {
+    /// # Safety
+    ///
+    /// The sock is locked as the type invariant says, and its state isn't borrowed.
+    unsafe fn new(sock: &'a Sock<T>) -> Self {
+        sock.busy.store(1, Relaxed);
+        // INVARIANT: The caller's promise.
+        Self {
+            sock,
+            _context: PhantomData,
+        }
+    }
+
     /// The state that the lock guards.
     pub(crate) fn state(&mut self) -> &mut T::State {
         // SAFETY: The lock is held, and `self` is borrowed exclusively.
@@ -272,14 +328,17 @@ impl<T: Events> Locked<'_, T> {
         // SAFETY: As in [`Self::state`].
         let state = unsafe { &mut *self.sock.state.get() };
         // SAFETY: The sock is locked for as long as `self` is borrowed.
-        let stream = unsafe { Stream::from_raw(self.sock.sk, &self.sock.sending) };
+        let stream = unsafe { Stream::from_raw(self.sock.sk) };
         (state, stream)
     }
 }
 
-impl<T: Events> Drop for Locked<'_, T> {
+impl<T: Events, C: Context> Drop for Locked<'_, T, C> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant we own the lock.
-        unsafe { bindings::release_sock(self.sock.sk.as_ptr()) };
+        self.sock.busy.store(0, Relaxed);
+        if C::OWNS {
+            // SAFETY: By the type invariant we own the sock.
+            unsafe { bindings::release_sock(self.sock.sk.as_ptr()) };
+        }
     }
 }

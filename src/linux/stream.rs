@@ -16,10 +16,6 @@ use core::ptr::{
 };
 use kernel::error::to_result;
 use kernel::prelude::*;
-use kernel::sync::atomic::{
-    Atomic,
-    Relaxed, //
-};
 
 /// The streams of a TCP sock.
 ///
@@ -28,21 +24,18 @@ use kernel::sync::atomic::{
 /// The sock is alive, and locked by the holder of the value, for `'a`.
 pub(crate) struct Stream<'a> {
     sk: NonNull<bindings::sock>,
-    /// Set during a send.
-    sending: &'a Atomic<i32>,
     _locked: PhantomData<&'a mut bindings::sock>,
 }
 
-impl<'a> Stream<'a> {
+impl Stream<'_> {
     /// # Safety
     ///
     /// `sk` is a TCP sock that is alive and locked for as long as the value lives, and is used
     /// through nothing else in that time.
-    pub(super) unsafe fn from_raw(sk: NonNull<bindings::sock>, sending: &'a Atomic<i32>) -> Self {
+    pub(super) unsafe fn from_raw(sk: NonNull<bindings::sock>) -> Self {
         // INVARIANT: The caller's promise.
         Self {
             sk,
-            sending,
             _locked: PhantomData,
         }
     }
@@ -215,12 +208,8 @@ impl<'a> Stream<'a> {
         };
         // SAFETY: The iterator is longer than `offset`.
         unsafe { bindings::iov_iter_advance(&mut message.msg_iter, offset) };
-        // Without memory, and with nothing on its way, the stack calls `sk_write_space` from here:
-        // the owner would try again at once, and for ever.
-        self.sending.store(1, Relaxed);
         // SAFETY: The sock is locked by the type invariant; it neither sleeps nor keeps `message`.
         let sent = unsafe { bindings::tcp_sendmsg_locked(self.sk.as_ptr(), &mut message, left) };
-        self.sending.store(0, Relaxed);
         if sent == EAGAIN.to_errno() {
             return Ok(0);
         }

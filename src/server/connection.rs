@@ -3,23 +3,24 @@
 //! The state machine of one connection.
 //!
 //! ```text
-//!              +--------------------------------------------------------------+
-//!              v                                                              |
-//!   accepted -> Receiving -> Opening -> Sending <-> Reading                   |
-//!                   |  ^        |          |                                  |
-//!                   |  |        +----------+--> Draining (the request's body)-+
-//!                   |  +- 408                        |
-//!                   +--------------------------------+--> Lingering -> closed
+//!              +---------------------------------------------------+
+//!              v                                                   |
+//!   accepted -> Receiving -> Opening -> Sending                    |
+//!                   |  ^        |          |                       |
+//!                   |  |        +----------+--> Draining ----------+
+//!                   |  +- 408                       |
+//!                   +-------------------------------+--> Lingering -> closed
 //! ```
 //!
-//! `Opening` and `Reading` wait for a work item, because the file system may have to wait: for the
-//! lookup of a name, or for octets of the file. While a connection is `Opening`, its request is
+//! `Opening` waits for a work item, because the file system may have to wait for the lookup of a
+//! name; so may `Sending`, for octets of the file. `Draining` passes over the request's body. While a connection is `Opening`, its request is
 //! still unread in the socket, and is parsed again when the file is there. `Lingering` has sent the
 //! last octets and a FIN, and throws away what still comes, so that no RST overtakes the response
 //! (RFC 9112 9.6).
 
 use super::job::Job;
-use super::reply::Response;
+use super::lookup;
+use super::response::Response;
 use super::stats::Counter;
 use super::worker::Worker;
 use crate::http::framing::Drain;
@@ -27,7 +28,10 @@ use crate::linux::callbacks::{
     Event,
     Events, //
 };
-use crate::linux::sock::Sock;
+use crate::linux::sock::{
+    Callback,
+    Sock, //
+};
 use kernel::sync::atomic::{
     Atomic,
     Relaxed, //
@@ -92,7 +96,18 @@ impl Connection {
 impl Events for Connection {
     type State = State;
 
-    fn event(sock: &Sock<Self>, _: Event) {
+    fn event(mut callback: Callback<'_, Self>, event: Event) {
+        let is_awaited = match callback.try_lock() {
+            Some(mut locked) => locked.state().phase.awaits(event),
+            // Its worker has it, and may have seen this or not.
+            None => true,
+        };
+        if is_awaited {
+            Self::look(callback.sock());
+        }
+    }
+
+    fn look(sock: &Sock<Self>) {
         sock.data().worker().post(sock);
     }
 }
@@ -123,15 +138,33 @@ pub(super) enum Phase {
     #[default]
     Receiving,
     /// For a file to be opened.
-    Opening(Arc<Job>),
-    /// For room in the send buffer.
+    Opening(Arc<Job<lookup::Open>>),
+    /// For room in the send buffer, or for octets of a file.
     Sending(Response),
-    /// For octets of a file.
-    Reading(Response, Arc<Job>),
     /// For the rest of the request's body, after the response.
     Draining(Drain),
     /// For the peer's FIN, after ours.
     Lingering,
+}
+
+impl Phase {
+    /// Whether `event` is a reason for a turn. Octets that come while nothing is read are found
+    /// when something is.
+    fn awaits(&self, event: Event) -> bool {
+        match event {
+            Event::StateChange => true,
+            Event::DataReady => match self {
+                Phase::Receiving | Phase::Draining(_) | Phase::Lingering => true,
+                Phase::Opening(_) | Phase::Sending(_) => false,
+            },
+            Event::WriteSpace => match self {
+                Phase::Sending(response) => !response.is_reading(),
+                Phase::Receiving | Phase::Opening(_) | Phase::Draining(_) | Phase::Lingering => {
+                    false
+                }
+            },
+        }
+    }
 }
 
 /// Which limit the deadline stands for.

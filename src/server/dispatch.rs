@@ -71,6 +71,7 @@ fn evaluate(request: &Request<'_>, attributes: &Attributes, now: i64) -> Verdict
 
 /// Decides. `resolve` looks the request's path up, if that matters; it returns `None` if it can't
 /// tell without waiting. `now` is in seconds since the beginning of 1970.
+#[inline(never)]
 pub(super) fn dispatch(
     request: &Request<'_>,
     now: i64,

@@ -2,6 +2,8 @@
 
 //! From a path below the document root to what is there.
 
+use super::config::DocumentRoot;
+use super::job::Task;
 use crate::http::target;
 use crate::linux::context::MaySleep;
 use crate::linux::file::File;
@@ -49,6 +51,48 @@ pub(super) struct Document {
     pub(super) attributes: Attributes,
     /// Whether [`File::resident`] is right for it.
     pub(super) is_local: bool,
+}
+
+/// Looks a name up and opens the file, however long that takes.
+pub(super) struct Open {
+    root: Arc<DocumentRoot>,
+    /// The name, decoded and normalized.
+    name: KVVec<u8>,
+    /// Whether the name is of a directory.
+    is_directory: bool,
+}
+
+impl Open {
+    /// To look `path` up below `root`.
+    pub(super) fn new(root: &Arc<DocumentRoot>, path: &target::Path<'_>) -> Result<Self> {
+        let mut name = KVVec::from_elem(0, path.name.len(), GFP_KERNEL)?;
+        for (to, from) in name.iter_mut().zip(path.name) {
+            *to = *from;
+        }
+        Ok(Self {
+            root: root.clone(),
+            name,
+            is_directory: path.is_directory,
+        })
+    }
+}
+
+impl Task for Open {
+    type Output = Resolution;
+
+    fn run(self, may_sleep: &MaySleep) -> Resolution {
+        let path = target::Path {
+            name: &self.name,
+            is_directory: self.is_directory,
+        };
+        let len = path.name.len().saturating_add(BEYOND);
+        let Ok(mut buffer) = KVVec::from_elem(0, len, GFP_KERNEL) else {
+            return Resolution::Busy;
+        };
+        let root = self.root.root();
+        let resolution = resolve(root, &path, Lookup::MayBlock, &mut buffer, may_sleep);
+        resolution.unwrap_or(Resolution::Busy)
+    }
 }
 
 /// Looks `path` up, with the credentials of the caller. For a directory that is written as one, its

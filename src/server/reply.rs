@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Responses: their heads, and how they are sent.
+//! What is answered: the head of a response, and what content is behind it.
 
+use super::content::Content;
 use super::dispatch::{
     self,
     entity_tag,
     Action, //
 };
-use super::job::Task;
 use super::lookup::INDEX;
 use crate::http::date;
-use crate::http::framing::{
-    Body,
-    Drain, //
-};
+use crate::http::framing::Body;
 use crate::http::media_type;
 use crate::http::request::{
     Method,
@@ -26,22 +23,15 @@ use crate::http::response::{
     Status, //
 };
 use crate::http::target::Path;
-use crate::linux::file::File;
-use crate::linux::fragment::Fragments;
 use crate::linux::path::Attributes;
-use crate::linux::stream::Stream;
-use kernel::sync::Arc;
 
 /// Octets of the buffer in which a head, or a small response, is composed. The longest are those
 /// with the path of the request in them, which is as long as a target may be, and thrice that when
 /// each octet is percent-encoded; a Location that doesn't fit makes the response a 414.
 pub(super) const HEAD_LEN: usize = 4096;
 
-/// Octets that are handed to the stack in one call.
-const WINDOW: usize = 128 << 10;
-
-/// Fragments that are handed to the stack in one call: a head, and a window of single pages.
-pub(super) const FRAGMENTS: usize = 1 + WINDOW / kernel::page::PAGE_SIZE;
+/// Octets of the longest content of ours.
+const SMALL_LEN: usize = 400;
 
 /// What the Server field says (RFC 9110 10.2.4).
 const PRODUCT: &[u8] = b"rust_tux";
@@ -76,16 +66,6 @@ pub(super) struct Plan {
     pub(super) is_persistent: bool,
     /// The request's body.
     pub(super) body: Body,
-}
-
-/// Content that comes from a file.
-pub(super) struct Content {
-    file: Arc<File>,
-    is_local: bool,
-    /// The next octet to add to the fragments.
-    offset: u64,
-    /// The end of the content.
-    end: u64,
 }
 
 /// What of a request makes a difference for its response.
@@ -132,13 +112,7 @@ pub(super) fn plan(
             let is_index = path.is_some_and(|path| path.is_directory);
             let name = if is_index { INDEX } else { name };
             let len = file_head(status, &document.attributes, name, &traits, moment, out);
-            let content = Content {
-                end: document.attributes.size,
-                file: document.file,
-                is_local: document.is_local,
-                offset: 0,
-            };
-            (len, (!traits.is_head).then_some(content))
+            (len, (!traits.is_head).then(|| Content::whole(document)))
         }
         Action::NotModified(document) => (
             file_head(status, &document.attributes, &[], &traits, moment, out),
@@ -229,12 +203,12 @@ fn small(
     moment: &Moment,
     out: &mut [u8],
 ) -> Option<usize> {
-    let mut content = [0; 400];
-    let content = if status.has_content() {
-        let len = response::error_body(status, detail, &mut content)?;
-        content.get(..len)?
+    // The content's length is needed before it, so that it is made at the end first.
+    let (out, content) = out.split_at_mut_checked(out.len().checked_sub(SMALL_LEN)?)?;
+    let content_len = if status.has_content() {
+        response::error_body(status, detail, content)?
     } else {
-        &[]
+        0
     };
     let mut head = Head::new(out, status);
     head.server(PRODUCT);
@@ -250,185 +224,19 @@ fn small(
     }
     if status.has_content() {
         head.content_type("text/html; charset=utf-8");
-        head.content_length(content.len() as u64);
+        head.content_length(content_len as u64);
     }
     head.connection(traits.version, traits.is_persistent);
     let len = head.finish()?;
     if traits.is_head {
         return Some(len);
     }
-    let end = len.checked_add(content.len())?;
-    let behind = out.get_mut(len..end)?;
-    for (to, from) in behind.iter_mut().zip(content) {
+    for (to, from) in out
+        .iter_mut()
+        .skip(len)
+        .zip(content.iter().take(content_len))
+    {
         *to = *from;
     }
-    Some(end)
-}
-
-/// How far sending has come.
-pub(super) enum Progress {
-    /// All was handed to the stack.
-    Done,
-    /// The send buffer is full.
-    Full,
-    /// Enough was sent for one turn.
-    Enough,
-    /// The next octets must be read by a work item.
-    Cold(Task),
-    /// The peer is gone.
-    Lost,
-}
-
-/// A response that is being sent.
-pub(super) struct Response {
-    /// What is handed to the stack next. With a work item while it reads.
-    fragments: Option<Fragments>,
-    /// The status, until the first octet was sent.
-    status: Option<Status>,
-    /// Whether anything was sent.
-    is_touched: bool,
-    /// Whether the fragments have what comes next of the content.
-    is_filled: bool,
-    /// How many octets of the fragments the stack has.
-    sent: usize,
-    /// What comes behind.
-    content: Option<Content>,
-    /// Whether the connection stays.
-    is_persistent: bool,
-    /// What is left of the request's body.
-    drain: Drain,
-}
-
-impl Response {
-    /// A response whose head is in `fragments`.
-    pub(super) fn new(plan: Plan, fragments: Fragments) -> Self {
-        Self {
-            fragments: Some(fragments),
-            status: Some(plan.status),
-            is_touched: false,
-            is_filled: false,
-            sent: 0,
-            content: plan.content.filter(|content| content.offset < content.end),
-            is_persistent: plan.is_persistent,
-            drain: Drain::new(plan.body),
-        }
-    }
-
-    /// Takes back what a work item has read: `octets` more in `fragments`. False if the file ends
-    /// before the content does.
-    pub(super) fn was_read(&mut self, fragments: Fragments, octets: usize) -> bool {
-        self.fragments = Some(fragments);
-        self.is_filled = true;
-        self.advance(octets);
-        octets > 0
-    }
-
-    /// Whether nothing of the response was sent, so that another one can be.
-    pub(super) fn is_untouched(&self) -> bool {
-        !self.is_touched
-    }
-
-    /// The status, once, when the response has begun to be sent.
-    pub(super) fn status_sent(&mut self) -> Option<Status> {
-        self.status.take_if(|_| self.is_touched)
-    }
-
-    /// Takes note of `octets` more of the content in the fragments.
-    fn advance(&mut self, octets: usize) {
-        if let Some(content) = &mut self.content {
-            content.offset = content.offset.saturating_add(octets as u64);
-            if content.offset >= content.end {
-                self.content = None;
-            }
-        }
-    }
-
-    /// Adds what comes next of the content, as far as it is in memory.
-    fn fill(&mut self) -> usize {
-        let (Some(content), Some(fragments)) = (&self.content, &mut self.fragments) else {
-            return 0;
-        };
-        if !content.is_local {
-            return 0;
-        }
-        let octets = content
-            .file
-            .resident(content.offset, content.window(), fragments);
-        self.advance(octets);
-        octets
-    }
-
-    /// Hands octets to the stack, about `budget` of them at most, until something has to be waited
-    /// for. Adds to `taken` how many were handed over.
-    pub(super) fn send(
-        &mut self,
-        stream: &mut Stream<'_>,
-        budget: usize,
-        taken: &mut usize,
-    ) -> Progress {
-        loop {
-            if !self.is_filled && self.content.is_some() && self.fill() == 0 {
-                return match self.cold() {
-                    Some(task) => Progress::Cold(task),
-                    None => Progress::Lost,
-                };
-            }
-            self.is_filled = true;
-            let Some(fragments) = &mut self.fragments else {
-                return Progress::Lost;
-            };
-            let left = fragments.len().saturating_sub(self.sent);
-            if left == 0 {
-                return Progress::Done;
-            }
-            // The last octets of a connection go with its FIN.
-            let has_more = self.content.is_some() || !self.is_persistent;
-            let Ok(sent) = stream.send(fragments, self.sent, has_more) else {
-                return Progress::Lost;
-            };
-            if sent == 0 {
-                return Progress::Full;
-            }
-            self.is_touched = true;
-            *taken = taken.saturating_add(sent);
-            if sent < left {
-                // Once more: that tells why.
-                self.sent = self.sent.saturating_add(sent);
-                continue;
-            }
-            fragments.clear();
-            self.sent = 0;
-            self.is_filled = false;
-            if self.content.is_none() {
-                return Progress::Done;
-            }
-            if *taken >= budget {
-                return Progress::Enough;
-            }
-        }
-    }
-
-    /// The reading of what comes next.
-    fn cold(&mut self) -> Option<Task> {
-        let content = self.content.as_ref()?;
-        Some(Task::Read {
-            file: content.file.clone(),
-            offset: content.offset,
-            len: content.window(),
-            fragments: self.fragments.take()?,
-        })
-    }
-
-    /// The fragments, for another response; whether the connection stays; and the request's body.
-    pub(super) fn finish(self) -> (Option<Fragments>, bool, Drain) {
-        (self.fragments, self.is_persistent, self.drain)
-    }
-}
-
-impl Content {
-    /// How many octets are to be added next.
-    fn window(&self) -> usize {
-        let left = self.end.saturating_sub(self.offset);
-        usize::try_from(left).map_or(WINDOW, |left| left.min(WINDOW))
-    }
+    len.checked_add(content_len)
 }

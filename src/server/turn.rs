@@ -11,22 +11,23 @@ use super::connection::{
     State,
     Timer, //
 };
+use super::content;
 use super::dispatch::{
     self,
     Action, //
 };
-use super::job::{
-    Job,
-    Task, //
-};
+use super::job::Job;
 use super::lookup::{
     self,
     Resolution, //
 };
 use super::reply::{
     self,
-    Plan,
+    Plan, //
+};
+use super::response::{
     Progress,
+    Reading,
     Response, //
 };
 use super::stats::{
@@ -37,7 +38,6 @@ use super::worker::{
     Local,
     Worker, //
 };
-use crate::http::framing::Drain;
 use crate::http::request;
 use crate::http::response::Status;
 use crate::http::target;
@@ -50,7 +50,7 @@ use crate::linux::sock::{
     Sock, //
 };
 use crate::linux::stream::Stream;
-use kernel::prelude::*;
+use kernel::error::Result;
 
 /// The path of the document root.
 const ROOT: target::Path<'_> = target::Path {
@@ -96,7 +96,7 @@ impl<'a> Turn<'a> {
     pub(super) fn new(
         worker: &'a Worker,
         sock: &'a Sock<Connection>,
-        locked: &'a mut Locked<'_, Connection>,
+        locked: &'a mut Locked<'_, Connection, MaySleep>,
         local: &'a mut Local,
         may_sleep: &'a MaySleep,
     ) -> Self {
@@ -113,6 +113,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Takes the turn. `is_late` says that the connection's deadline has passed.
+    #[inline(never)]
     pub(super) fn run(mut self, is_late: bool) -> Next {
         if self.sock.data().is_first_look() {
             self.count(Counter::Accepted);
@@ -192,40 +193,29 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// One step. It puts the phase back, unless it ends it.
+    /// One step.
     fn step(&mut self) -> Next {
-        match core::mem::take(&mut self.state.phase) {
+        match &mut self.state.phase {
             Phase::Receiving => self.receive(None),
-            Phase::Opening(job) => match job.result() {
-                Some(Task::Opened(resolution)) => self.receive(Some(resolution)),
-                _ => {
-                    self.state.phase = Phase::Opening(job);
-                    Next::Wait
-                }
-            },
-            Phase::Sending(response) => self.send(response),
-            Phase::Reading(mut response, job) => match job.result() {
-                Some(Task::WasRead(fragments, Ok(octets))) => {
-                    if !response.was_read(fragments, octets) {
-                        return Next::End(Close::Abort, Counter::Truncated);
-                    }
-                    self.state.phase = Phase::Sending(response);
-                    Next::Go
-                }
-                Some(Task::WasRead(_, Err(_))) => {
-                    if !response.is_untouched() {
-                        return Next::End(Close::Abort, Counter::ReadErrors);
-                    }
+            Phase::Opening(job) => {
+                let Some(resolution) = job.result() else {
+                    return Next::Wait;
+                };
+                self.state.phase = Phase::Receiving;
+                self.receive(Some(resolution))
+            }
+            Phase::Sending(response) => match response.finish_reading() {
+                Reading::Ready => self.send(),
+                Reading::Pending => Next::Wait,
+                Reading::Truncated => Next::End(Close::Abort, Counter::Truncated),
+                Reading::Failed if response.is_untouched() => {
                     self.count(Counter::ReadErrors);
                     let status = Status::InternalServerError;
                     self.refuse(status, "The file can't be read.")
                 }
-                _ => {
-                    self.state.phase = Phase::Reading(response, job);
-                    Next::Wait
-                }
+                Reading::Failed => Next::End(Close::Abort, Counter::ReadErrors),
             },
-            Phase::Draining(drain) => self.drain(drain),
+            Phase::Draining(_) => self.drain(),
             Phase::Lingering => self.linger(),
         }
     }
@@ -244,10 +234,12 @@ impl<'a> Turn<'a> {
         } else {
             request::parse(octets, &self.local.limits)
         };
-        let (request, head_len) = match parsed {
-            Ok(Some(parsed)) => parsed,
+        // By reference: moving a request costs more than reading it.
+        let (request, head_len) = match &parsed {
+            Ok(Some((request, head_len))) => (request, *head_len),
             Ok(None) => return self.incomplete(len),
             Err(bad) => {
+                let bad = *bad;
                 self.count(bad);
                 self.count(Counter::Requests);
                 return self.refuse(bad.status(), bad.name());
@@ -265,7 +257,7 @@ impl<'a> Turn<'a> {
                 self.worker.counters().count(*bad);
                 Action::Reject(bad.status(), bad.name())
             }
-            Ok(path) => dispatch::dispatch(&request, moment.seconds, || {
+            Ok(path) => dispatch::dispatch(request, moment.seconds, || {
                 resolution.or_else(|| {
                     lookup::resolve(
                         self.local.config.document_root.root(),
@@ -279,12 +271,11 @@ impl<'a> Turn<'a> {
         };
         let path = path.ok();
         if let (Action::Defer, Some(path)) = (&action, &path) {
-            let job = Task::open(&self.local.config.document_root, path)
-                .and_then(|task| Job::start(task, self.sock, self.worker.shared(), &self.local.io));
-            return self.deferred(job.map(Phase::Opening), Counter::DeferredLookup);
+            let task = lookup::Open::new(&self.local.config.document_root, path);
+            return self.open(task);
         }
         let head = &mut self.local.head;
-        let plan = reply::plan(action, &request, path.as_ref(), moment, head);
+        let plan = reply::plan(action, request, path.as_ref(), moment, head);
         self.stream.consume(head_len);
         self.count(Counter::Requests);
         self.state.requests = self.state.requests.saturating_add(1);
@@ -314,14 +305,22 @@ impl<'a> Turn<'a> {
         Next::Wait
     }
 
-    /// Waits for a work item, in the phase that has it.
+    /// Opens a file in a work item.
     #[inline(never)]
-    fn deferred(&mut self, phase: Result<Phase>, counter: Counter) -> Next {
+    fn open(&mut self, task: Result<lookup::Open>) -> Next {
+        let (shared, io) = (self.worker.shared(), &self.local.io);
+        match task.and_then(|task| Job::start(task, self.sock, shared, io)) {
+            Ok(job) => {
+                self.state.phase = Phase::Opening(job);
+                self.deferred(Counter::DeferredLookup)
+            }
+            Err(_) => Next::End(Close::Abort, Counter::OutOfMemory),
+        }
+    }
+
+    /// Waits for a work item.
+    fn deferred(&mut self, counter: Counter) -> Next {
         self.count(counter);
-        let Ok(phase) = phase else {
-            return Next::End(Close::Abort, Counter::OutOfMemory);
-        };
-        self.state.phase = phase;
         self.wait(Timer::Send);
         Next::Wait
     }
@@ -341,7 +340,7 @@ impl<'a> Turn<'a> {
         self.state.scanned = 0;
         self.wait(Timer::Send);
         let spare = self.local.spare.take().map(Ok);
-        let fragments = spare.unwrap_or_else(|| Fragments::new(reply::FRAGMENTS));
+        let fragments = spare.unwrap_or_else(|| Fragments::new(content::FRAGMENTS));
         let head = self.local.head.get(..plan.len).unwrap_or(&[]);
         let cache = &mut self.local.cache;
         let fragments = fragments.and_then(|mut fragments| {
@@ -357,46 +356,52 @@ impl<'a> Turn<'a> {
 
     /// Goes on with a response.
     #[inline(never)]
-    fn send(&mut self, mut response: Response) -> Next {
+    fn send(&mut self) -> Next {
+        let Phase::Sending(response) = &mut self.state.phase else {
+            return Next::Go;
+        };
         let mut sent = 0;
         let progress = response.send(&mut self.stream, self.budget, &mut sent);
         self.budget = self.budget.saturating_sub(sent);
+        let counters = self.worker.counters();
         if let Some(status) = response.status_sent() {
-            self.count(status);
+            counters.count(status);
+        }
+        if progress == Progress::Cold {
+            let (shared, io) = (self.worker.shared(), &self.local.io);
+            if response.read(self.sock, shared, io).is_err() {
+                return Next::End(Close::Abort, Counter::OutOfMemory);
+            }
         }
         if sent > 0 {
-            self.worker.counters().add(Counter::OctetsSent, sent as u64);
+            counters.add(Counter::OctetsSent, sent as u64);
             self.wait(Timer::Send);
         }
         match progress {
-            Progress::Done => self.sent(response),
+            Progress::Done => self.sent(),
             Progress::Full => {
-                self.state.phase = Phase::Sending(response);
                 if self.stream.is_send_queue_empty() {
                     self.wait(Timer::Memory);
                 }
                 Next::Wait
             }
-            Progress::Enough => {
-                self.state.phase = Phase::Sending(response);
-                Next::Again
-            }
-            Progress::Cold(task) => {
-                let job = Job::start(task, self.sock, self.worker.shared(), &self.local.io);
-                let phase = job.map(|job| Phase::Reading(response, job));
-                self.deferred(phase, Counter::DeferredRead)
-            }
+            Progress::Enough => Next::Again,
+            Progress::Cold => self.deferred(Counter::DeferredRead),
             Progress::Lost => Next::End(Close::Abort, Counter::Reset),
         }
     }
 
     /// Goes on behind a response that was sent.
-    fn sent(&mut self, response: Response) -> Next {
-        let (fragments, is_persistent, drain) = response.finish();
-        self.local.spare = fragments;
-        if !is_persistent {
+    #[inline(never)]
+    fn sent(&mut self) -> Next {
+        let Phase::Sending(mut response) = core::mem::take(&mut self.state.phase) else {
+            return Next::Go;
+        };
+        self.local.spare = response.take_fragments();
+        if !response.is_persistent() {
             return self.begin_linger();
         }
+        let drain = response.into_drain();
         if !drain.is_done() {
             self.state.drained = 0;
             self.state.phase = Phase::Draining(drain);
@@ -418,13 +423,15 @@ impl<'a> Turn<'a> {
     /// Throws away what is there of a request's body. The request was answered; if it can't be told
     /// where the body ends, nothing else is.
     #[inline(never)]
-    fn drain(&mut self, mut drain: Drain) -> Next {
+    fn drain(&mut self) -> Next {
+        let Phase::Draining(drain) = &mut self.state.phase else {
+            return Next::Go;
+        };
         let octets = self.stream.peek(&mut self.local.scratch);
         if octets.is_empty() {
             if self.stream.is_read_closed() {
                 return Next::End(Close::Orderly, Counter::Incomplete);
             }
-            self.state.phase = Phase::Draining(drain);
             return Next::Wait;
         }
         let progress = match drain.consume(octets) {
@@ -439,13 +446,11 @@ impl<'a> Turn<'a> {
         self.worker.counters().add(Counter::OctetsDrained, drained);
         self.state.drained = self.state.drained.saturating_add(drained);
         if progress.is_done {
-            return Next::Go;
-        }
-        if dispatch::is_too_long(self.state.drained) {
+            self.state.phase = Phase::Receiving;
+        } else if dispatch::is_too_long(self.state.drained) {
             self.count(Counter::LimitBody);
             return self.begin_linger();
         }
-        self.state.phase = Phase::Draining(drain);
         Next::Go
     }
 
@@ -463,7 +468,6 @@ impl<'a> Turn<'a> {
         if self.state.discarded > u64::from(self.local.config.linger_limit) {
             return Next::End(Close::Orderly, Counter::LimitLinger);
         }
-        self.state.phase = Phase::Lingering;
         Next::Wait
     }
 }

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A response that is being sent, and how far that has come.
+
+use super::connection::Connection;
+use super::content::{
+    Content,
+    Fill,
+    Read, //
+};
+use super::job::Job;
+use super::reply::Plan;
+use super::shared::Shared;
+use crate::http::framing::Drain;
+use crate::http::response::Status;
+use crate::linux::fragment::Fragments;
+use crate::linux::sock::Sock;
+use crate::linux::stream::Stream;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+use kernel::workqueue::Queue;
+
+/// How far sending has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// All was handed to the stack.
+    Done,
+    /// The send buffer is full.
+    Full,
+    /// Enough was sent for one turn.
+    Enough,
+    /// The next octets must be read by a work item.
+    Cold,
+    /// The peer is gone.
+    Lost,
+}
+
+/// What became of the reading of a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// There is none, or it has ended well.
+    Ready,
+    /// It has not ended yet.
+    Pending,
+    /// The file ends before the content does.
+    Truncated,
+    /// The file can't be read.
+    Failed,
+}
+
+/// A response that is being sent.
+pub(super) struct Response {
+    /// What is handed to the stack next. With the work item while there is one.
+    fragments: Option<Fragments>,
+    /// The work item that reads what comes next.
+    job: Option<Arc<Job<Read>>>,
+    /// The status, until the first octet was sent.
+    status: Option<Status>,
+    /// Whether anything was sent.
+    is_touched: bool,
+    /// Whether the fragments have what comes next of the content.
+    is_filled: bool,
+    /// How many octets of the fragments the stack has.
+    sent: usize,
+    /// What comes behind.
+    content: Option<Content>,
+    /// Whether the connection stays.
+    is_persistent: bool,
+    /// What is left of the request's body.
+    drain: Drain,
+}
+
+impl Response {
+    /// A response whose head is in `fragments`.
+    pub(super) fn new(plan: Plan, fragments: Fragments) -> Self {
+        Self {
+            fragments: Some(fragments),
+            job: None,
+            status: Some(plan.status),
+            is_touched: false,
+            is_filled: false,
+            sent: 0,
+            content: plan.content.filter(|content| !content.is_empty()),
+            is_persistent: plan.is_persistent,
+            drain: Drain::new(plan.body),
+        }
+    }
+
+    /// Whether a work item reads what comes next.
+    pub(super) fn is_reading(&self) -> bool {
+        self.job.is_some()
+    }
+
+    /// Takes back what a work item has read.
+    #[inline(never)]
+    pub(super) fn finish_reading(&mut self) -> Reading {
+        let Some(job) = &self.job else {
+            return Reading::Ready;
+        };
+        let Some((fragments, result)) = job.result() else {
+            return Reading::Pending;
+        };
+        self.job = None;
+        self.fragments = Some(fragments);
+        self.is_filled = true;
+        match result {
+            Ok(0) => Reading::Truncated,
+            Ok(octets) => {
+                self.advance(octets);
+                Reading::Ready
+            }
+            Err(_) => Reading::Failed,
+        }
+    }
+
+    /// Begins to read what comes next in a work item, which wakes `sock`.
+    pub(super) fn read(
+        &mut self,
+        sock: &Sock<Connection>,
+        shared: &Arc<Shared>,
+        queue: &Queue,
+    ) -> Result {
+        let content = self.content.as_ref().ok_or(EINVAL)?;
+        let fragments = self.fragments.take().ok_or(EINVAL)?;
+        self.job = Some(Job::start(content.read(fragments), sock, shared, queue)?);
+        Ok(())
+    }
+
+    /// Whether nothing of the response was sent, so that another one can be.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.is_touched
+    }
+
+    /// The status, once, when the response has begun to be sent.
+    pub(super) fn status_sent(&mut self) -> Option<Status> {
+        self.status.take_if(|_| self.is_touched)
+    }
+
+    /// Takes note of `octets` more of the content in the fragments.
+    fn advance(&mut self, octets: usize) {
+        if let Some(content) = &mut self.content {
+            content.advance(octets);
+        }
+        self.content.take_if(|content| content.is_empty());
+    }
+
+    /// Hands octets to the stack, about `budget` of them at most, until something has to be waited
+    /// for. Adds to `taken` how many were handed over.
+    pub(super) fn send(
+        &mut self,
+        stream: &mut Stream<'_>,
+        budget: usize,
+        taken: &mut usize,
+    ) -> Progress {
+        let Some(fragments) = &mut self.fragments else {
+            return Progress::Lost;
+        };
+        loop {
+            if !self.is_filled {
+                if let Some(content) = &mut self.content {
+                    if content.fill(fragments) == Fill::Cold {
+                        return Progress::Cold;
+                    }
+                }
+                self.content.take_if(|content| content.is_empty());
+                self.is_filled = true;
+            }
+            let left = fragments.len().saturating_sub(self.sent);
+            if left == 0 {
+                return Progress::Done;
+            }
+            // The last octets of a connection go with its FIN.
+            let has_more = self.content.is_some() || !self.is_persistent;
+            let Ok(sent) = stream.send(fragments, self.sent, has_more) else {
+                return Progress::Lost;
+            };
+            if sent == 0 {
+                return Progress::Full;
+            }
+            self.is_touched = true;
+            *taken = taken.saturating_add(sent);
+            if sent < left {
+                // Once more: that tells why.
+                self.sent = self.sent.saturating_add(sent);
+                continue;
+            }
+            fragments.clear();
+            self.sent = 0;
+            self.is_filled = false;
+            if self.content.is_none() {
+                return Progress::Done;
+            }
+            if *taken >= budget {
+                return Progress::Enough;
+            }
+        }
+    }
+
+    /// The fragments, for another response.
+    pub(super) fn take_fragments(&mut self) -> Option<Fragments> {
+        self.fragments.take()
+    }
+
+    /// Whether the connection stays.
+    pub(super) fn is_persistent(&self) -> bool {
+        self.is_persistent
+    }
+
+    /// What is left of the request's body.
+    pub(super) fn into_drain(self) -> Drain {
+        self.drain
+    }
+}
