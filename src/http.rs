@@ -28,12 +28,16 @@
 //! | `chunked` that is not last, or has parameters | refused | 6.1, 7.1 |
 //! | white space after a chunk size without an extension | refused | 7.1.1 |
 //! | trailer fields | checked, then ignored | 7.1.2 |
+//! | a Range that is not valid, or of an empty representation | ignored | 14.2 of 9110 |
+//! | a Range of many specs or parts ([`range`]) | ignored | 14.2, 17.15 of 9110 |
+//! | ranges that are near each other ([`range::GAP`]) | made one | 15.3.7.2 of 9110 |
 //!
 //! # Limits
 //!
 //! The length of a head, of its target and the number of its fields are the caller's
 //! ([`request::Limits`]); the length of a chunk's line and of a trailer section are constants of
-//! [`framing`]. Lengths of bodies are 64 bits wide.
+//! [`framing`], the number of ranges those of [`range`]. Lengths of bodies and of representations are
+//! 64 bits wide.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -55,6 +59,7 @@ pub(crate) mod entity_tag;
 pub(crate) mod framing;
 pub(crate) mod media_type;
 pub(crate) mod precondition;
+pub(crate) mod range;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod target;

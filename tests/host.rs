@@ -26,3 +26,6 @@ mod corpus;
 #[cfg(all(test, feature = "properties"))]
 #[path = "host/properties.rs"]
 mod properties;
+#[cfg(all(test, feature = "properties"))]
+#[path = "host/ranges.rs"]
+mod ranges;

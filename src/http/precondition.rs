@@ -71,6 +71,8 @@ pub(crate) fn evaluate(request: &Request<'_>, validator: &Validator<'_>, now: i6
 }
 
 /// Whether Range applies as far as If-Range says (RFC 9110 13.1.5); it does when there is none.
+///
+/// If-Range is evaluated last, and only for a request that has a Range (13.2.2).
 pub(crate) fn range_applies(request: &Request<'_>, validator: &Validator<'_>, now: i64) -> bool {
     let value = match request.if_range() {
         None => return true,
@@ -81,8 +83,9 @@ pub(crate) fn range_applies(request: &Request<'_>, validator: &Validator<'_>, no
         // A single tag, compared strongly.
         return value == validator.etag;
     }
-    // The date must be equal, and be a strong validator: RFC 9110 8.8.2.2 asks for one second at
-    // least between it and the Date of the response.
+    // The date must be equal, and be a strong validator, which RFC 9110 8.8.2.2 makes it if the
+    // client had a response whose Date is at least one second later. The client is the one who
+    // knows, and must not send a date that isn't strong; when that second isn't over, it can't be.
     date::parse(value, now)
         .is_some_and(|date| date == validator.last_modified && validator.last_modified < now)
 }

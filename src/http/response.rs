@@ -5,9 +5,12 @@
 //! Which fields belong to a response is the caller's to know, except where one follows from
 //! another: a HEAD request is answered by the head of its GET (RFC 9110 9.3.2), a 304 by the fields
 //! that a 200 would have had of ETag, Date, Vary, Cache-Control, Expires and Content-Location (RFC
-//! 9110 15.4.5).
+//! 9110 15.4.5). A 206 has the fields of the 200, but its own Content-Length, and either Content-Range
+//! or the Content-Type of several parts; if If-Range was there, it need not have, of those that
+//! describe the representation, more than a 304 has (15.3.7).
 
 use super::date;
+use super::range::ByteRange;
 use super::request::Version;
 use super::target;
 use super::token;
@@ -226,6 +229,24 @@ impl<'b> Head<'b> {
         self.field("Accept-Ranges", b"bytes");
     }
 
+    /// Content-Range of a part of a representation of `length` octets (RFC 9110 14.4).
+    pub(crate) fn content_range(&mut self, range: ByteRange, length: u64) {
+        self.out.put(b"Content-Range: bytes ");
+        self.out.decimal(range.first);
+        self.out.put(b"-");
+        self.out.decimal(range.last());
+        self.out.put(b"/");
+        self.out.decimal(length);
+        self.out.put(b"\r\n");
+    }
+
+    /// Content-Range of a 416: what the length is of which nothing was asked for (RFC 9110 14.4).
+    pub(crate) fn unsatisfied_range(&mut self, length: u64) {
+        self.out.put(b"Content-Range: bytes */");
+        self.out.decimal(length);
+        self.out.put(b"\r\n");
+    }
+
     /// Retry-After in seconds (RFC 9110 10.2.3).
     pub(crate) fn retry_after(&mut self, seconds: u32) {
         self.out.put(b"Retry-After: ");
@@ -299,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_head_is_written_in_order() {
-        let mut octets = [0; 700];
+        let mut octets = [0; 1000];
         let mut head = Head::new(&mut octets, Status::MovedPermanently);
         head.server(b"rust_tux");
         head.date(&date::write(784_111_777));
@@ -310,6 +331,15 @@ mod tests {
         head.location(b"a b", true, Some(b"c"));
         head.allow();
         head.accept_ranges();
+        head.content_range(ByteRange { first: 0, end: 1 }, 2);
+        head.content_range(
+            ByteRange {
+                first: u64::MAX - 1,
+                end: u64::MAX,
+            },
+            u64::MAX,
+        );
+        head.unsatisfied_range(0);
         head.retry_after(0);
         head.nosniff();
         head.lines(b"X: y\r\n");
@@ -327,6 +357,9 @@ mod tests {
             Location: /a%20b/?c\r\n\
             Allow: GET, HEAD, OPTIONS\r\n\
             Accept-Ranges: bytes\r\n\
+            Content-Range: bytes 0-0/2\r\n\
+            Content-Range: bytes 18446744073709551614-18446744073709551614/18446744073709551615\r\n\
+            Content-Range: bytes */0\r\n\
             Retry-After: 0\r\n\
             X-Content-Type-Options: nosniff\r\n\
             X: y\r\n\

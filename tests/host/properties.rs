@@ -20,6 +20,7 @@ use crate::http::media_type;
 use crate::http::precondition;
 use crate::http::precondition::Validator;
 use crate::http::precondition::Verdict;
+use crate::http::range;
 use crate::http::request;
 use crate::http::request::Limits;
 use crate::http::request::Version;
@@ -280,6 +281,8 @@ proptest! {
         let _ = date::parse(&octets, number);
         let _ = date::write(number);
         let _ = media_type::of(&octets);
+        let _ = range::select(&octets, number as u64);
+        let _ = range::select(&[b"bytes=", &octets[..]].concat(), number as u64);
         let mut out = [0; 64];
         let _ = target::normalize(&octets, &mut out);
         let _ = drain(Body::Chunked, &octets, 7);
@@ -289,7 +292,7 @@ proptest! {
     fn a_field_of_any_octets_does_no_harm(
         name in prop::sample::select(vec![
             "Host", "Connection", "Content-Length", "Transfer-Encoding", "Expect", "If-Match",
-            "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range",
+            "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range",
         ]),
         value in vec_of(
             prop_oneof![any::<u8>(), prop::sample::select(b"\",*W/: []%;=0".to_vec())],
@@ -301,6 +304,7 @@ proptest! {
             let validator = Validator { etag: b"\"a\"", last_modified: 0 };
             let _ = precondition::evaluate(&request, &validator, 0);
             let _ = precondition::range_applies(&request, &validator, 0);
+            let _ = range::evaluate(&request, &validator, 1000, 0);
         }
     }
 
