@@ -58,6 +58,7 @@ pub(crate) mod date;
 pub(crate) mod entity_tag;
 pub(crate) mod framing;
 pub(crate) mod media_type;
+pub(crate) mod multipart;
 pub(crate) mod precondition;
 pub(crate) mod range;
 pub(crate) mod request;

@@ -27,7 +27,8 @@
 //! * ranges that overlap, touch, or have less than [`GAP`] octets between them are made one, as
 //!   15.3.7.2 allows, whatever their order; so the ranges that remain are disjoint, and together not
 //!   longer than the representation;
-//! * one range that remains is sent as a single part.
+//! * one range that remains is sent as a single part, and several only where that is shorter than
+//!   the whole ([`super::multipart`]).
 //!
 //! Parts are sent in the order in which they were asked for (15.3.7.2: SHOULD), those that were made
 //! one in the place of the first of them.

@@ -229,6 +229,17 @@ impl<'b> Head<'b> {
         self.field("Accept-Ranges", b"bytes");
     }
 
+    /// Content-Type of several parts (RFC 9110 14.6); `boundary` needs no quotes.
+    pub(crate) fn multipart_byteranges(&mut self, boundary: &[u8]) {
+        if boundary.is_empty() || token::token_len(boundary) != boundary.len() {
+            return self.out.fail();
+        }
+        self.out
+            .put(b"Content-Type: multipart/byteranges; boundary=");
+        self.out.put(boundary);
+        self.out.put(b"\r\n");
+    }
+
     /// Content-Range of a part of a representation of `length` octets (RFC 9110 14.4).
     pub(crate) fn content_range(&mut self, range: ByteRange, length: u64) {
         self.out.put(b"Content-Range: bytes ");
@@ -331,6 +342,7 @@ mod tests {
         head.location(b"a b", true, Some(b"c"));
         head.allow();
         head.accept_ranges();
+        head.multipart_byteranges(b"range-0");
         head.content_range(ByteRange { first: 0, end: 1 }, 2);
         head.content_range(
             ByteRange {
@@ -357,6 +369,7 @@ mod tests {
             Location: /a%20b/?c\r\n\
             Allow: GET, HEAD, OPTIONS\r\n\
             Accept-Ranges: bytes\r\n\
+            Content-Type: multipart/byteranges; boundary=range-0\r\n\
             Content-Range: bytes 0-0/2\r\n\
             Content-Range: bytes 18446744073709551614-18446744073709551614/18446744073709551615\r\n\
             Content-Range: bytes */0\r\n\
@@ -385,6 +398,12 @@ mod tests {
             let mut octets = [0; 100];
             let mut head = Head::new(&mut octets, Status::Ok);
             head.field(name, value);
+            assert_eq!(head.finish(), None);
+        }
+        for boundary in [&b""[..], b"a b", b"a;b", b"a\r\nb"] {
+            let mut octets = [0; 100];
+            let mut head = Head::new(&mut octets, Status::PartialContent);
+            head.multipart_byteranges(boundary);
             assert_eq!(head.finish(), None);
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What holds for every Range, tried on many: selections are those of a model that finds
-//! them another way.
+//! What holds for every Range, tried on many: selections are those of a model of their own, and
+//! content of several parts is read as it was written.
 
 use std::format;
 use std::string::String;
@@ -11,6 +11,9 @@ use std::vec::Vec;
 use proptest::collection::vec as vec_of;
 use proptest::prelude::*;
 
+use crate::http::multipart;
+use crate::http::multipart::Boundary;
+use crate::http::multipart::Multipart;
 use crate::http::range;
 use crate::http::range::ByteRange;
 use crate::http::range::Selection;
@@ -144,6 +147,26 @@ fn joined(asked: &[(u128, u128)]) -> Vec<(u128, u128)> {
         .collect()
 }
 
+/// Content of several parts, read as a strict reader of MIME does (RFC 2046 5.1.1, without a
+/// preamble or an epilogue): what the fields of each part are, and its octets.
+fn parts(content: &[u8], boundary: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    let delimiter = [b"\r\n--", boundary].concat();
+    let find =
+        |octets: &[u8], what: &[u8]| octets.windows(what.len()).position(|window| window == what);
+    let mut rest = content.strip_prefix(&delimiter[2..])?;
+    let mut parts = vec![];
+    while rest != b"--\r\n" {
+        rest = rest.strip_prefix(b"\r\n")?;
+        let end = find(rest, &delimiter)?;
+        let (part, more) = rest.split_at(end);
+        rest = &more[delimiter.len()..];
+        let head = find(part, b"\r\n\r\n")?;
+        let fields = String::from_utf8(part[..head].to_vec()).ok()?;
+        parts.push((fields, part[head + 4..].to_vec()));
+    }
+    Some(parts)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 2000,
@@ -189,6 +212,66 @@ proptest! {
                 let sum: u64 = ranges.iter().map(|range| range.len()).sum();
                 prop_assert!(sum < length);
             }
+        }
+    }
+
+    #[test]
+    fn several_parts_are_read_as_they_were_written(
+        value in near_range(),
+        length in 0..50_000u64,
+        pattern in vec_of(any::<u8>(), 1..40),
+        boundary in any::<u64>(),
+        media_type in "[a-z]{1,20}/[a-z.+-]{1,60}(; charset=utf-8)?",
+    ) {
+        if let Selection::Many(ranges) = range::select(value.as_bytes(), length) {
+            let octets: Vec<u8> = pattern.into_iter().cycle().take(length as usize).collect();
+            let boundary = Boundary::new(boundary);
+            let multipart = Multipart::new(&ranges, boundary, &media_type, length);
+            let mut content = vec![];
+            let mut scratch = [0; multipart::HEAD_LEN];
+            for (index, range) in ranges.as_slice().iter().enumerate() {
+                let len = multipart.head(index, &mut scratch).unwrap();
+                content.extend(&scratch[..len]);
+                content.extend(&octets[range.first as usize..range.end as usize]);
+            }
+            let len = multipart.end(&mut scratch).unwrap();
+            content.extend(&scratch[..len]);
+            let is_shorter = content.len() < octets.len();
+            prop_assert_eq!(
+                multipart.content_length(),
+                is_shorter.then_some(content.len() as u64)
+            );
+            let parts = parts(&content, boundary.as_bytes()).unwrap();
+            prop_assert_eq!(parts.len(), ranges.as_slice().len());
+            for ((fields, part), range) in parts.iter().zip(ranges.as_slice()) {
+                let expected = format!(
+                    "Content-Type: {media_type}\r\nContent-Range: bytes {}-{}/{length}",
+                    range.first,
+                    range.end - 1,
+                );
+                prop_assert_eq!(fields, &expected);
+                prop_assert_eq!(&part[..], &octets[range.first as usize..range.end as usize]);
+            }
+        }
+    }
+
+    #[test]
+    fn several_parts_are_shorter_than_the_whole(
+        value in near_range(), length in near_length(), media_type in "[a-z/]{1,150}",
+    ) {
+        if let Selection::Many(ranges) = range::select(value.as_bytes(), length) {
+            let multipart = Multipart::new(&ranges, Boundary::new(0), &media_type, length);
+            let mut scratch = [0; 512];
+            let heads: Vec<_> = (0..ranges.as_slice().len())
+                .map(|index| multipart.head(index, &mut scratch).unwrap())
+                .collect();
+            let end = multipart.end(&mut scratch).unwrap();
+            let total = heads.iter().map(|len| *len as u128).sum::<u128>()
+                + ranges.as_slice().iter().map(|range| u128::from(range.len())).sum::<u128>()
+                + end as u128;
+            let fits = heads.iter().all(|len| *len <= multipart::HEAD_LEN);
+            let is_sent = fits && total < u128::from(length);
+            prop_assert_eq!(multipart.content_length().map(u128::from), is_sent.then_some(total));
         }
     }
 }
