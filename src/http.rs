@@ -52,8 +52,10 @@
 )]
 
 mod token;
+mod weight;
 
 pub(crate) mod bad_request;
+pub(crate) mod content_coding;
 pub(crate) mod date;
 pub(crate) mod entity_tag;
 pub(crate) mod framing;

@@ -11,6 +11,7 @@ use std::vec;
 use std::vec::Vec;
 
 use crate::http::bad_request::BadRequest;
+use crate::http::content_coding::Accepted;
 use crate::http::framing::Body;
 use crate::http::framing::Drain;
 use crate::http::precondition;
@@ -218,6 +219,11 @@ fn fact(request: &Request<'_>, rest: &[u8], key: &str) -> String {
                 .map(text)
                 .collect();
             lines.join(";")
+        }
+        "codings" => {
+            let accepted = Accepted::new(request.accept_encoding());
+            let names: Vec<&str> = accepted.into_iter().map(|coding| coding.name()).collect();
+            names.join(",")
         }
         _ => match key.strip_prefix("ranges/").map(str::parse) {
             Some(Ok(length)) => ranges(request, length),

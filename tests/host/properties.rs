@@ -11,6 +11,8 @@ use proptest::collection::vec as vec_of;
 use proptest::prelude::*;
 
 use crate::http::bad_request::BadRequest;
+use crate::http::content_coding::Accepted;
+use crate::http::content_coding::Coding;
 use crate::http::date;
 use crate::http::entity_tag::Change;
 use crate::http::entity_tag::EntityTag;
@@ -293,6 +295,7 @@ proptest! {
         name in prop::sample::select(vec![
             "Host", "Connection", "Content-Length", "Transfer-Encoding", "Expect", "If-Match",
             "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range",
+            "Accept-Encoding",
         ]),
         value in vec_of(
             prop_oneof![any::<u8>(), prop::sample::select(b"\",*W/: []%;=0".to_vec())],
@@ -305,6 +308,8 @@ proptest! {
             let _ = precondition::evaluate(&request, &validator, 0);
             let _ = precondition::range_applies(&request, &validator, 0);
             let _ = range::evaluate(&request, &validator, 1000, 0);
+            let accepted = Accepted::new(request.accept_encoding());
+            prop_assert!(accepted.into_iter().any(|coding| coding == Coding::Identity));
         }
     }
 
