@@ -23,6 +23,9 @@ use src::http;
 #[cfg(test)]
 #[path = "host/corpus.rs"]
 mod corpus;
+#[cfg(test)]
+#[path = "host/media_types.rs"]
+mod media_types;
 #[cfg(all(test, feature = "properties"))]
 #[path = "host/properties.rs"]
 mod properties;

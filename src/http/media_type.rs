@@ -1,189 +1,77 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Media types (RFC 9110 8.3.1), from the extension of a file's name.
+//!
+//! There is a table built in, and there may be tables that are loaded when the server runs: in both
+//! the extension is what follows the last dot of a name, and its case makes no difference.
+
+pub(crate) mod entries;
+mod table;
 
 use core::cmp::Ordering;
+
+use super::token;
 
 /// The media type of what is not known.
 pub(crate) const UNKNOWN: &str = "application/octet-stream";
 
-/// The length of the longest extension in the table.
-const EXTENSION_LEN: usize = 11;
+/// The charset of text, unless it is configured.
+pub(crate) const CHARSET: &str = "utf-8";
 
-/// Extensions in lower case, sorted, each with its media type.
-///
-/// Text has a charset, so that nobody has to guess it; JSON and XML say or fix theirs themselves.
-const TYPES: &[(&str, &str)] = &[
-    ("3gp", "video/3gpp"),
-    ("7z", "application/x-7z-compressed"),
-    ("aac", "audio/aac"),
-    ("apk", "application/vnd.android.package-archive"),
-    ("apng", "image/apng"),
-    ("appcache", "text/cache-manifest; charset=utf-8"),
-    ("asc", "text/plain; charset=utf-8"),
-    ("atom", "application/atom+xml"),
-    ("avi", "video/x-msvideo"),
-    ("avif", "image/avif"),
-    ("bin", "application/octet-stream"),
-    ("bmp", "image/bmp"),
-    ("br", "application/x-brotli"),
-    ("bz2", "application/x-bzip2"),
-    ("c", "text/plain; charset=utf-8"),
-    ("cer", "application/pkix-cert"),
-    ("conf", "text/plain; charset=utf-8"),
-    ("crl", "application/pkix-crl"),
-    ("crt", "application/x-x509-ca-cert"),
-    ("crx", "application/x-chrome-extension"),
-    ("css", "text/css; charset=utf-8"),
-    ("csv", "text/csv; charset=utf-8"),
-    ("cur", "image/vnd.microsoft.icon"),
-    ("deb", "application/vnd.debian.binary-package"),
-    ("diff", "text/x-diff; charset=utf-8"),
-    ("djvu", "image/vnd.djvu"),
-    ("dmg", "application/x-apple-diskimage"),
-    ("doc", "application/msword"),
-    (
-        "docx",
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    ),
-    ("dtd", "application/xml-dtd"),
-    ("eot", "application/vnd.ms-fontobject"),
-    ("eps", "application/postscript"),
-    ("epub", "application/epub+zip"),
-    ("exe", "application/vnd.microsoft.portable-executable"),
-    ("flac", "audio/flac"),
-    ("flv", "video/x-flv"),
-    ("geojson", "application/geo+json"),
-    ("gif", "image/gif"),
-    ("glb", "model/gltf-binary"),
-    ("gltf", "model/gltf+json"),
-    ("gpx", "application/gpx+xml"),
-    ("gz", "application/gzip"),
-    ("h", "text/plain; charset=utf-8"),
-    ("heic", "image/heic"),
-    ("heif", "image/heif"),
-    ("htm", "text/html; charset=utf-8"),
-    ("html", "text/html; charset=utf-8"),
-    ("ico", "image/vnd.microsoft.icon"),
-    ("ics", "text/calendar; charset=utf-8"),
-    ("img", "application/octet-stream"),
-    ("iso", "application/x-iso9660-image"),
-    ("jar", "application/java-archive"),
-    ("jfif", "image/jpeg"),
-    ("jpe", "image/jpeg"),
-    ("jpeg", "image/jpeg"),
-    ("jpg", "image/jpeg"),
-    ("js", "text/javascript; charset=utf-8"),
-    ("json", "application/json"),
-    ("jsonld", "application/ld+json"),
-    ("jxl", "image/jxl"),
-    ("key", "application/vnd.apple.keynote"),
-    ("kml", "application/vnd.google-earth.kml+xml"),
-    ("kmz", "application/vnd.google-earth.kmz"),
-    ("log", "text/plain; charset=utf-8"),
-    ("m3u", "audio/mpegurl"),
-    ("m3u8", "application/vnd.apple.mpegurl"),
-    ("m4a", "audio/mp4"),
-    ("m4v", "video/mp4"),
-    ("map", "application/json"),
-    ("markdown", "text/markdown; charset=utf-8"),
-    ("md", "text/markdown; charset=utf-8"),
-    ("mid", "audio/midi"),
-    ("midi", "audio/midi"),
-    ("mjs", "text/javascript; charset=utf-8"),
-    ("mkv", "video/matroska"),
-    ("mov", "video/quicktime"),
-    ("mp3", "audio/mpeg"),
-    ("mp4", "video/mp4"),
-    ("mpd", "application/dash+xml"),
-    ("mpeg", "video/mpeg"),
-    ("mpg", "video/mpeg"),
-    ("msi", "application/x-msi"),
-    ("odp", "application/vnd.oasis.opendocument.presentation"),
-    ("ods", "application/vnd.oasis.opendocument.spreadsheet"),
-    ("odt", "application/vnd.oasis.opendocument.text"),
-    ("oga", "audio/ogg"),
-    ("ogg", "audio/ogg"),
-    ("ogv", "video/ogg"),
-    ("opus", "audio/ogg"),
-    ("otf", "font/otf"),
-    ("patch", "text/x-diff; charset=utf-8"),
-    ("pbf", "application/x-protobuf"),
-    ("pdf", "application/pdf"),
-    ("pem", "application/x-pem-file"),
-    ("png", "image/png"),
-    ("ppt", "application/vnd.ms-powerpoint"),
-    (
-        "pptx",
-        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-    ),
-    ("ps", "application/postscript"),
-    ("py", "text/x-python; charset=utf-8"),
-    ("rar", "application/vnd.rar"),
-    ("rdf", "application/rdf+xml"),
-    ("rpm", "application/x-rpm"),
-    ("rs", "text/plain; charset=utf-8"),
-    ("rss", "application/rss+xml"),
-    ("rst", "text/x-rst; charset=utf-8"),
-    ("rtf", "application/rtf"),
-    ("sh", "text/x-sh; charset=utf-8"),
-    ("shtml", "text/html; charset=utf-8"),
-    ("sig", "application/pgp-signature"),
-    ("sqlite", "application/vnd.sqlite3"),
-    ("srt", "text/plain; charset=utf-8"),
-    ("svg", "image/svg+xml"),
-    ("svgz", "image/svg+xml"),
-    ("tar", "application/x-tar"),
-    ("tex", "text/x-tex; charset=utf-8"),
-    ("text", "text/plain; charset=utf-8"),
-    ("tgz", "application/gzip"),
-    ("tif", "image/tiff"),
-    ("tiff", "image/tiff"),
-    ("toml", "application/toml"),
-    ("torrent", "application/x-bittorrent"),
-    ("ts", "video/mp2t"),
-    ("tsv", "text/tab-separated-values; charset=utf-8"),
-    ("ttc", "font/collection"),
-    ("ttf", "font/ttf"),
-    ("txt", "text/plain; charset=utf-8"),
-    ("vcf", "text/vcard; charset=utf-8"),
-    ("vtt", "text/vtt; charset=utf-8"),
-    ("wasm", "application/wasm"),
-    ("wav", "audio/wav"),
-    ("weba", "audio/webm"),
-    ("webm", "video/webm"),
-    ("webmanifest", "application/manifest+json"),
-    ("webp", "image/webp"),
-    ("wmv", "video/x-ms-wmv"),
-    ("woff", "font/woff"),
-    ("woff2", "font/woff2"),
-    ("xht", "application/xhtml+xml"),
-    ("xhtml", "application/xhtml+xml"),
-    ("xls", "application/vnd.ms-excel"),
-    (
-        "xlsx",
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ),
-    ("xml", "application/xml"),
-    ("xpi", "application/x-xpinstall"),
-    ("xsl", "application/xslt+xml"),
-    ("xslt", "application/xslt+xml"),
-    ("xz", "application/x-xz"),
-    ("yaml", "application/yaml"),
-    ("yml", "application/yaml"),
-    ("zip", "application/zip"),
-    ("zst", "application/zstd"),
-];
+/// The length of the longest extension, in any table.
+pub(crate) const EXTENSION_LEN: usize = 64;
 
-/// The media type of the file called `name`, which may have directories before it.
-///
-/// The extension is what follows the last dot; its case makes no difference.
+/// The length of the longest name of a charset (RFC 2978 2.3).
+const CHARSET_LEN: usize = 40;
+
+/// How many lines the built-in table has.
+const COUNT: usize = {
+    let mut count = 0usize;
+    let mut rest = table::TEXT.as_bytes();
+    while let [octet, more @ ..] = rest {
+        if *octet == b'\n' {
+            count = count.wrapping_add(1);
+        }
+        rest = more;
+    }
+    count
+};
+
+/// Where the lines of the built-in table begin.
+static LINES: [u16; COUNT] = {
+    let mut lines = [0; COUNT];
+    let mut unset: &mut [u16] = &mut lines;
+    let mut rest = table::TEXT.as_bytes();
+    let mut at = 0u16;
+    let mut is_start = true;
+    while let [octet, more @ ..] = rest {
+        if is_start {
+            if let [line, lines @ ..] = unset {
+                *line = at;
+                unset = lines;
+            } else {
+                break;
+            }
+        }
+        is_start = *octet == b'\n';
+        // A table of 64 KiB wouldn't compile.
+        at = match at.checked_add(1) {
+            Some(at) => at,
+            None => panic!("the table is too long"),
+        };
+        rest = more;
+    }
+    lines
+};
+
+/// The built-in media type of the file called `name`, which may have directories before it.
 pub(crate) fn of(name: &[u8]) -> &'static str {
     extension(name).and_then(look_up).unwrap_or(UNKNOWN)
 }
 
-/// What follows the last dot of the last segment of `name`.
-fn extension(name: &[u8]) -> Option<&[u8]> {
+/// What follows the last dot of the last segment of `name`; `None` also if it is longer than any in
+/// a table.
+pub(crate) fn extension(name: &[u8]) -> Option<&[u8]> {
     let mut rest = name;
     while let Some((octet, before)) = rest.split_last() {
         match octet {
@@ -191,7 +79,6 @@ fn extension(name: &[u8]) -> Option<&[u8]> {
             b'/' => return None,
             _ => rest = before,
         }
-        // Nothing longer is in the table.
         if name.len().wrapping_sub(rest.len()) > EXTENSION_LEN {
             return None;
         }
@@ -199,48 +86,121 @@ fn extension(name: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// The media type of an extension.
-fn look_up(extension: &[u8]) -> Option<&'static str> {
-    let mut lower = [0; EXTENSION_LEN];
-    let lower = lower.get_mut(..extension.len())?;
-    for (to, from) in lower.iter_mut().zip(extension) {
-        *to = from.to_ascii_lowercase();
-    }
-    let lower: &[u8] = lower;
+/// The built-in media type of an extension.
+pub(crate) fn look_up(extension: &[u8]) -> Option<&'static str> {
     // A binary search; that of `core` has overflow checks which the compiler can't prove away when
     // it is part of the kernel module.
-    let mut types = TYPES;
+    let mut lines = &LINES[..];
     loop {
-        let (before, rest) = types.split_at_checked(types.len() / 2)?;
-        let ((extension, media_type), behind) = rest.split_first()?;
-        types = match lower.iter().cmp(extension.as_bytes()) {
+        let (before, rest) = lines.split_at_checked(lines.len() / 2)?;
+        let (line, behind) = rest.split_first()?;
+        let line = table::TEXT.get(usize::from(*line)..)?;
+        lines = match compare(extension, line.as_bytes()) {
             Ordering::Less => before,
-            Ordering::Equal => return Some(media_type),
+            Ordering::Equal => {
+                let line = line.get(extension.len().checked_add(1)?..)?;
+                return line.get(..token::find(line.as_bytes(), b'\n')?);
+            }
             Ordering::Greater => behind,
         };
     }
 }
 
+/// Compares an extension, in lower case, to that of a line of the built-in table.
+///
+/// The space after that is less than any octet of an extension there, so that the order is that of
+/// the lines.
+fn compare(extension: &[u8], line: &[u8]) -> Ordering {
+    let mut line = line.iter();
+    for octet in extension {
+        match octet.to_ascii_lowercase().cmp(line.next().unwrap_or(&b' ')) {
+            Ordering::Equal => {}
+            different => return different,
+        }
+    }
+    match line.next() {
+        Some(b' ') => Ordering::Equal,
+        _ => Ordering::Less,
+    }
+}
+
+/// Whether a charset is to be added to `media_type`: whether it is text and has no parameter yet.
+///
+/// Not for XML, which says by itself what its encoding is, and where a charset would overrule that
+/// (RFC 7303 3.2); not for JSON, where it means nothing (RFC 8259 11).
+pub(crate) fn takes_charset(media_type: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"text/";
+    /// The other names of `text/javascript` (RFC 9239 6).
+    const SCRIPTS: [&[u8]; 4] = [
+        b"application/javascript",
+        b"application/ecmascript",
+        b"application/x-javascript",
+        b"application/x-ecmascript",
+    ];
+    const XML: [&[u8]; 2] = [b"text/xml", b"text/xml-external-parsed-entity"];
+    let is = |names: &[&[u8]]| {
+        names
+            .iter()
+            .any(|name| media_type.eq_ignore_ascii_case(name))
+    };
+    let is_text = media_type
+        .split_at_checked(PREFIX.len())
+        .is_some_and(|(start, _)| start.eq_ignore_ascii_case(PREFIX));
+    let is_xml = is(&XML)
+        || media_type
+            .last_chunk::<4>()
+            .is_some_and(|end| end.eq_ignore_ascii_case(b"+xml"));
+    ((is_text && !is_xml) || is(&SCRIPTS)) && token::find(media_type, b';').is_none()
+}
+
+/// Whether `name` can be configured as a charset: whether it is a token (RFC 9110 8.3.2), and not
+/// longer than the name of a charset may be.
+pub(crate) fn is_charset(name: &[u8]) -> bool {
+    !name.is_empty() && name.len() <= CHARSET_LEN && token::token_len(name) == name.len()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::format;
+
+    use super::entries::is_extension;
+    use super::entries::is_media_type;
     use super::*;
 
     #[test]
-    fn table_is_sorted_and_in_lower_case() {
-        assert!(TYPES.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        assert!(TYPES
-            .iter()
-            .all(|(extension, _)| *extension == extension.to_ascii_lowercase()));
-        let longest = TYPES.iter().map(|(extension, _)| extension.len()).max();
-        assert_eq!(longest, Some(EXTENSION_LEN));
+    fn the_table_is_sorted_and_in_lower_case() {
+        assert!(table::TEXT.ends_with('\n'));
+        let mut before = "";
+        for line in table::TEXT.lines() {
+            let (extension, media_type) = line.split_once(' ').unwrap();
+            assert!(before < extension, "{extension}");
+            assert_eq!(extension, extension.to_ascii_lowercase());
+            assert!(is_extension(extension.as_bytes()), "{extension}");
+            assert!(!extension.contains(['.', ' ']), "{extension}");
+            assert!(is_media_type(media_type.as_bytes()), "{media_type}");
+            assert!(!media_type.contains(';'), "{media_type}");
+            before = extension;
+        }
+        assert_eq!(LINES.len(), table::TEXT.lines().count());
     }
 
     #[test]
     fn every_extension_is_found_in_either_case() {
-        for (extension, media_type) in TYPES {
-            let name = std::format!("a.b/c.{extension}");
-            assert_eq!(of(name.as_bytes()), *media_type);
-            assert_eq!(of(name.to_ascii_uppercase().as_bytes()), *media_type);
+        let all: BTreeSet<_> = table::TEXT
+            .lines()
+            .filter_map(|l| l.split(' ').next())
+            .collect();
+        for line in table::TEXT.lines() {
+            let (extension, media_type) = line.split_once(' ').unwrap();
+            let name = format!("a.b/c.{extension}");
+            assert_eq!(of(name.as_bytes()), media_type);
+            assert_eq!(of(name.to_ascii_uppercase().as_bytes()), media_type);
+            // Nothing but an extension that is whole is found.
+            for near in [&extension[1..], &extension[..extension.len() - 1]] {
+                let known = all.contains(near);
+                assert_eq!(look_up(near.as_bytes()).is_some(), known, "{near}");
+            }
         }
     }
 
@@ -255,11 +215,102 @@ mod tests {
             b"a.html.unknown",
             b"a.verylongextension",
             b"a.htm\0",
+            b"a.htm ",
+            b"a.html text",
+            b"a.html text/html",
             b"a.\xff",
+            b"a.php",
         ] {
-            assert_eq!(of(name), UNKNOWN);
+            assert_eq!(of(name), UNKNOWN, "{}", name.escape_ascii());
         }
-        assert_eq!(of(b".html"), "text/html; charset=utf-8");
+        assert_eq!(of(b".html"), "text/html");
         assert_eq!(of(b"a.tar.gz"), "application/gzip");
+        let longest = [b".", &[b'a'; EXTENSION_LEN][..]].concat();
+        assert_eq!(extension(&longest), Some(&longest[1..]));
+        assert_eq!(extension(&[&longest[..], b"a"].concat()), None);
+    }
+
+    #[test]
+    fn types_of_the_web_are_those_of_their_standards() {
+        for (extension, media_type) in [
+            ("avif", "image/avif"),
+            ("css", "text/css"),
+            ("html", "text/html"),
+            ("ico", "image/vnd.microsoft.icon"),
+            ("js", "text/javascript"),
+            ("json", "application/json"),
+            ("jxl", "image/jxl"),
+            ("m3u8", "application/vnd.apple.mpegurl"),
+            ("md", "text/markdown"),
+            ("mjs", "text/javascript"),
+            ("mp4", "video/mp4"),
+            ("png", "image/png"),
+            ("svg", "image/svg+xml"),
+            ("ts", "video/mp2t"),
+            ("txt", "text/plain"),
+            ("vtt", "text/vtt"),
+            ("wasm", "application/wasm"),
+            ("webm", "video/webm"),
+            ("webmanifest", "application/manifest+json"),
+            ("webp", "image/webp"),
+            ("woff", "font/woff"),
+            ("woff2", "font/woff2"),
+            ("xhtml", "application/xhtml+xml"),
+            ("xml", "application/xml"),
+            ("yaml", "application/yaml"),
+        ] {
+            assert_eq!(look_up(extension.as_bytes()), Some(media_type));
+        }
+    }
+
+    #[test]
+    fn text_without_a_parameter_takes_a_charset() {
+        for media_type in [
+            "text/html",
+            "TEXT/Plain",
+            "text/javascript",
+            "application/javascript",
+            "Application/X-JavaScript",
+        ] {
+            assert!(takes_charset(media_type.as_bytes()), "{media_type}");
+        }
+        for media_type in [
+            "",
+            "text",
+            "text/html;charset=iso-8859-1",
+            "text/html; charset=utf-8",
+            "text/xml",
+            "text/vnd.x+XML",
+            "image/svg+xml",
+            "application/xml",
+            "application/json",
+            "application/octet-stream",
+            "application/javascript2",
+            "image/png",
+            "textual/html",
+            "TUX/redirect",
+        ] {
+            assert!(!takes_charset(media_type.as_bytes()), "{media_type}");
+        }
+    }
+
+    #[test]
+    fn a_charset_is_a_token() {
+        for name in ["utf-8", "ISO-8859-1", "x", "ISO_8859-2:1987"] {
+            assert_eq!(is_charset(name.as_bytes()), !name.contains(':'));
+        }
+        assert!(is_charset(CHARSET.as_bytes()));
+        for name in [
+            &b""[..],
+            b"utf 8",
+            b"utf-8\r\nX: y",
+            b"\"utf-8\"",
+            b"a;b",
+            b"\xff",
+        ] {
+            assert!(!is_charset(name));
+        }
+        assert!(is_charset(&[b'a'; CHARSET_LEN]));
+        assert!(!is_charset(&[b'a'; CHARSET_LEN + 1]));
     }
 }

@@ -10,6 +10,7 @@
 //! describe the representation, more than a 304 has (15.3.7).
 
 use super::date;
+use super::media_type;
 use super::range::ByteRange;
 use super::request::Version;
 use super::target;
@@ -203,6 +204,21 @@ impl<'b> Head<'b> {
     /// Content-Type (RFC 9110 8.3).
     pub(crate) fn content_type(&mut self, media_type: &str) {
         self.field("Content-Type", media_type.as_bytes());
+    }
+
+    /// Content-Type of a file, with `charset` if the media type takes one and it isn't empty.
+    pub(crate) fn content_type_with(&mut self, media_type: &[u8], charset: &[u8]) {
+        if charset.is_empty() || !media_type::takes_charset(media_type) {
+            return self.field("Content-Type", media_type);
+        }
+        if token::field_len(media_type) != media_type.len() || !media_type::is_charset(charset) {
+            return self.out.fail();
+        }
+        self.out.put(b"Content-Type: ");
+        self.out.put(media_type);
+        self.out.put(b"; charset=");
+        self.out.put(charset);
+        self.out.put(b"\r\n");
     }
 
     /// Content-Length (RFC 9110 8.6).
@@ -406,6 +422,29 @@ mod tests {
             head.multipart_byteranges(boundary);
             assert_eq!(head.finish(), None);
         }
+    }
+
+    #[test]
+    fn text_has_a_charset() {
+        let written = |media_type: &str, charset: &[u8]| {
+            let mut octets = [0; 100];
+            let mut head = Head::part(&mut octets);
+            head.content_type_with(media_type.as_bytes(), charset);
+            let len = head.finish_part()?;
+            Some(octets[..len].escape_ascii().to_string())
+        };
+        let line = |value: &str| Some(std::format!("Content-Type: {value}\\r\\n"));
+        for (media_type, charset, value) in [
+            ("text/html", &b"utf-8"[..], "text/html; charset=utf-8"),
+            ("text/html", b"", "text/html"),
+            ("text/html;a=b", b"utf-8", "text/html;a=b"),
+            ("image/png", b"utf-8", "image/png"),
+        ] {
+            assert_eq!(written(media_type, charset), line(value));
+        }
+        assert_eq!(written("text/html", b"utf-8\r\nX: y"), None);
+        assert_eq!(written("text/html\r\nX: y", b"utf-8"), None);
+        assert_eq!(written("text/html\r\nX: y", b""), None);
     }
 
     #[test]

@@ -181,7 +181,7 @@ fn file_head(
     head.date(&moment.date);
     if status == Status::Ok {
         let media_type = media_type::of(name);
-        head.content_type(media_type);
+        head.content_type_with(media_type.as_bytes(), media_type::CHARSET.as_bytes());
         if media_type == media_type::UNKNOWN {
             head.nosniff();
         }

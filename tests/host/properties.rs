@@ -285,6 +285,8 @@ proptest! {
         let _ = media_type::of(&octets);
         let _ = range::select(&octets, number as u64);
         let _ = range::select(&[b"bytes=", &octets[..]].concat(), number as u64);
+        let _ = media_type::takes_charset(&octets);
+        prop_assert!(media_type::entries::Entries::new(&octets).count() <= octets.len());
         let mut out = [0; 64];
         let _ = target::normalize(&octets, &mut out);
         let _ = drain(Body::Chunked, &octets, 7);

@@ -213,7 +213,7 @@ for extension, wanted in types.items():
         wrong.append((extension, got.fields))
 is_("media types", wrong, [])
 wrong = []
-for name in "f", "f.", "f.unknown", "html", "f.html.xyz", "f.htmlx", "f.ht":
+for name in "f", "f.", "f.unknown", "html", "f.html.xyzzy", "f.htmlx", "f.ht":
     put("t/" + name, "x")
     got = ask("/t/" + name)
     if got.get("Content-Type") != "application/octet-stream" or got.get("X-Content-Type-Options") != "nosniff":
