@@ -55,9 +55,11 @@ mod token;
 mod weight;
 
 pub(crate) mod bad_request;
+pub(crate) mod cache_control;
 pub(crate) mod content_coding;
 pub(crate) mod date;
 pub(crate) mod entity_tag;
+pub(crate) mod extra_fields;
 pub(crate) mod framing;
 pub(crate) mod media_type;
 pub(crate) mod multipart;

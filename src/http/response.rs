@@ -9,6 +9,7 @@
 //! or the Content-Type of several parts; if If-Range was there, it need not have, of those that
 //! describe the representation, more than a 304 has (15.3.7).
 
+use super::cache_control::Freshness;
 use super::date;
 use super::media_type;
 use super::range::ByteRange;
@@ -228,6 +229,21 @@ impl<'b> Head<'b> {
         self.out.put(b"\r\n");
     }
 
+    /// Cache-Control, and Expires for caches that don't know it (RFC 9111 5.2.2, 5.3); `now` is the
+    /// time of Date.
+    pub(crate) fn freshness(&mut self, freshness: Freshness, now: i64) {
+        match freshness {
+            Freshness::NoCache => self.out.put(b"Cache-Control: no-cache\r\nExpires: "),
+            Freshness::MaxAge(seconds) => {
+                self.out.put(b"Cache-Control: max-age=");
+                self.out.decimal(u64::from(seconds));
+                self.out.put(b"\r\nExpires: ");
+            }
+        }
+        self.out.put(&date::write(freshness.expires(now)));
+        self.out.put(b"\r\n");
+    }
+
     /// Location (RFC 9110 10.2.2): a path below the root, with the request's query.
     pub(crate) fn location(&mut self, name: &[u8], is_directory: bool, query: Option<&[u8]>) {
         self.out.put(b"Location: ");
@@ -355,6 +371,8 @@ mod tests {
         head.content_length(u64::MAX);
         head.last_modified(784_111_777, 784_111_776);
         head.etag(b"\"a\"");
+        head.freshness(Freshness::MaxAge(60), 784_111_777);
+        head.freshness(Freshness::NoCache, 784_111_777);
         head.location(b"a b", true, Some(b"c"));
         head.allow();
         head.accept_ranges();
@@ -382,6 +400,10 @@ mod tests {
             Content-Length: 18446744073709551615\r\n\
             Last-Modified: Sun, 06 Nov 1994 08:49:36 GMT\r\n\
             ETag: \"a\"\r\n\
+            Cache-Control: max-age=60\r\n\
+            Expires: Sun, 06 Nov 1994 08:50:37 GMT\r\n\
+            Cache-Control: no-cache\r\n\
+            Expires: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
             Location: /a%20b/?c\r\n\
             Allow: GET, HEAD, OPTIONS\r\n\
             Accept-Ranges: bytes\r\n\

@@ -85,6 +85,11 @@ impl<'b> Writer<'b> {
         self.failed = true;
     }
 
+    /// Whether something did not fit so far, or was not fit to be written.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     /// How many octets are written so far.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -148,9 +153,11 @@ mod tests {
         let mut octets = [b'-'; 4];
         let mut out = Writer::new(&mut octets);
         out.put(b"ab");
+        assert!(!out.has_failed());
         out.put(b"cde");
         out.put(b"f");
         assert_eq!(out.len(), 2);
+        assert!(out.has_failed());
         assert_eq!(out.finish(), None);
         assert_eq!(&octets, b"ab--");
     }

@@ -11,11 +11,13 @@ use proptest::collection::vec as vec_of;
 use proptest::prelude::*;
 
 use crate::http::bad_request::BadRequest;
+use crate::http::cache_control::Policy;
 use crate::http::content_coding::Accepted;
 use crate::http::content_coding::Coding;
 use crate::http::date;
 use crate::http::entity_tag::Change;
 use crate::http::entity_tag::EntityTag;
+use crate::http::extra_fields;
 use crate::http::framing::Body;
 use crate::http::framing::Drain;
 use crate::http::media_type;
@@ -286,10 +288,40 @@ proptest! {
         let _ = range::select(&octets, number as u64);
         let _ = range::select(&[b"bytes=", &octets[..]].concat(), number as u64);
         let _ = media_type::takes_charset(&octets);
+        if let Ok(policy) = Policy::parse(&octets) {
+            let _ = policy.freshness(&octets);
+        }
         prop_assert!(media_type::entries::Entries::new(&octets).count() <= octets.len());
         let mut out = [0; 64];
         let _ = target::normalize(&octets, &mut out);
         let _ = drain(Body::Chunked, &octets, 7);
+    }
+
+    #[test]
+    fn fields_that_are_added_are_read_as_they_were_meant(
+        lines in vec_of(
+            prop_oneof![
+                4 => "[a-z!-]{1,8}:[ \t]{0,2}[!-~]{0,8}[ \t]?\r?".prop_map(String::into_bytes),
+                1 => vec_of(prop::sample::select(b"aX-: \t\r\0\x7f\xff".to_vec()), 0..9),
+            ],
+            0..6,
+        ),
+    ) {
+        let mut out = [0; 400];
+        if let Ok(len) = extra_fields::write(&lines.join(&b'\n'), &mut out) {
+            let octets = [b"GET / HTTP/1.0\r\n", &out[..len], b"\r\n"].concat();
+            let (request, end) = request::parse(&octets, &Limits::default()).unwrap().unwrap();
+            prop_assert_eq!(end, octets.len());
+            let is_blank = |line: &&Vec<u8>| line.iter().all(|o| b" \t\r".contains(o));
+            let meant: Vec<_> = lines.iter().filter(|line| !is_blank(line)).collect();
+            prop_assert_eq!(request.fields().count(), meant.len());
+            for (field, line) in request.fields().zip(meant) {
+                prop_assert!(line.starts_with(field.name) && line[field.name.len()] == b':');
+                let value = core::str::from_utf8(field.value);
+                let line = core::str::from_utf8(&line[field.name.len() + 1..]);
+                prop_assert_eq!(value.ok(), line.ok().map(str::trim));
+            }
+        }
     }
 
     #[test]
