@@ -51,6 +51,8 @@
     )
 )]
 
+mod accept;
+mod media_range;
 mod token;
 mod weight;
 
@@ -61,6 +63,7 @@ pub(crate) mod date;
 pub(crate) mod entity_tag;
 pub(crate) mod extra_fields;
 pub(crate) mod framing;
+pub(crate) mod listing;
 pub(crate) mod media_type;
 pub(crate) mod multipart;
 pub(crate) mod precondition;

@@ -11,6 +11,7 @@
 //! 5.2.2.4). Another number is `max-age` (5.2.2.1), and Expires for caches that know HTTP/1.0 only
 //! (5.3); there `no-cache` is an Expires of the Date itself, at which a response is stale.
 
+use super::media_range::MediaRange;
 use super::token;
 
 /// The longest time, in seconds: longer ones are made this one (RFC 9111 1.2.2).
@@ -109,7 +110,7 @@ impl<'a> Policy<'a> {
             .split(|&octet| octet == b';')
             .next()
             .unwrap_or_default();
-        let media_type = Range::parse(token::trim(name))?;
+        let media_type = MediaRange::parse(token::trim(name))?;
         let mut best = None;
         for (range, freshness) in entries(self.text).flatten() {
             let Some(specificity) = range.matches(media_type) else {
@@ -123,58 +124,21 @@ impl<'a> Policy<'a> {
     }
 }
 
-/// A media range without parameters (RFC 9110 12.5.1); a media type is one that has no `*`.
-#[derive(Clone, Copy, Debug)]
-struct Range<'a> {
-    /// Before the slash.
-    main: &'a [u8],
-    /// Behind it.
-    sub: &'a [u8],
-}
-
-impl<'a> Range<'a> {
-    /// Reads a media range.
-    fn parse(octets: &'a [u8]) -> Option<Self> {
-        let (main, rest) = octets.split_at_checked(token::token_len(octets))?;
-        let sub = rest.strip_prefix(b"/")?;
-        let is_valid = !main.is_empty() && !sub.is_empty() && token::token_len(sub) == sub.len();
-        // `*` is a token too; as a type it has `*` behind it.
-        (is_valid && (main != b"*" || sub == b"*")).then_some(Self { main, sub })
-    }
-
-    /// Whether it is written like `other`; case makes no difference.
-    fn is(self, other: Self) -> bool {
-        self.main.eq_ignore_ascii_case(other.main) && self.sub.eq_ignore_ascii_case(other.sub)
-    }
-
-    /// How specific it is, if it matches `media_type`.
-    fn matches(self, media_type: Self) -> Option<u8> {
-        if self.is(media_type) {
-            return Some(2);
-        }
-        match (self.main, self.sub) {
-            (b"*", b"*") => Some(0),
-            (main, b"*") if main.eq_ignore_ascii_case(media_type.main) => Some(1),
-            _ => None,
-        }
-    }
-}
-
 /// What makes an error of the place of an entry.
 type Bad = fn(usize) -> BadPolicy;
 
 /// The entries of a configuration.
-fn entries(text: &[u8]) -> impl Iterator<Item = Result<(Range<'_>, Freshness), Bad>> {
+fn entries(text: &[u8]) -> impl Iterator<Item = Result<(MediaRange<'_>, Freshness), Bad>> {
     text.split(|&octet| octet == b',' || octet.is_ascii_whitespace())
         .filter(|entry| !entry.is_empty())
         .map(entry)
 }
 
 /// Reads an entry.
-fn entry(octets: &[u8]) -> Result<(Range<'_>, Freshness), Bad> {
+fn entry(octets: &[u8]) -> Result<(MediaRange<'_>, Freshness), Bad> {
     let end = token::find(octets, b'=').unwrap_or(octets.len());
     let (range, seconds) = octets.split_at_checked(end).unwrap_or((octets, b""));
-    let range = Range::parse(range).ok_or(BadPolicy::Range as Bad)?;
+    let range = MediaRange::parse(range).ok_or(BadPolicy::Range as Bad)?;
     let seconds = seconds.strip_prefix(b"=").unwrap_or_default();
     match token::decimal(seconds) {
         Ok(seconds) => Ok((range, Freshness::new(seconds))),

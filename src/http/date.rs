@@ -145,6 +145,23 @@ pub(crate) fn write(time: i64) -> [u8; LEN] {
     ]
 }
 
+/// Writes `time` as a timestamp of RFC 3339, in UTC: `1994-11-06T08:49:37Z`.
+///
+/// A time whose year has not four digits is written as the nearest that has.
+pub(crate) fn timestamp(time: i64) -> [u8; 20] {
+    let civil = Civil::of(time);
+    let [y0, y1] = two(civil.year / 100);
+    let [y2, y3] = two(civil.year);
+    let [m0, m1] = two(civil.month);
+    let [d0, d1] = two(civil.day);
+    let [h0, h1] = two(civil.second / 3600);
+    let [i0, i1] = two(civil.second / 60 % 60);
+    let [s0, s1] = two(civil.second % 60);
+    [
+        y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1, b'Z',
+    ]
+}
+
 /// The element of `all` at `index`.
 fn nth<T>(all: &[T], index: i64) -> Option<&T> {
     all.get(usize::try_from(index).ok()?)
@@ -293,6 +310,15 @@ mod tests {
         assert_eq!(&write(4_107_542_400), b"Mon, 01 Mar 2100 00:00:00 GMT");
         assert_eq!(&write(i64::MAX), b"Fri, 31 Dec 9999 23:59:59 GMT");
         assert_eq!(&write(i64::MIN), b"Sat, 01 Jan 0000 00:00:00 GMT");
+    }
+
+    #[test]
+    fn timestamps_are_written() {
+        assert_eq!(&timestamp(TIME), b"1994-11-06T08:49:37Z");
+        assert_eq!(&timestamp(951_827_696), b"2000-02-29T12:34:56Z");
+        assert_eq!(&timestamp(-1), b"1969-12-31T23:59:59Z");
+        assert_eq!(&timestamp(i64::MAX), b"9999-12-31T23:59:59Z");
+        assert_eq!(&timestamp(i64::MIN), b"0000-01-01T00:00:00Z");
     }
 
     #[test]

@@ -90,6 +90,11 @@ impl<'b> Writer<'b> {
         self.failed
     }
 
+    /// How many octets still fit.
+    pub(crate) fn room(&self) -> usize {
+        self.rest.len()
+    }
+
     /// How many octets are written so far.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -154,6 +159,7 @@ mod tests {
         let mut out = Writer::new(&mut octets);
         out.put(b"ab");
         assert!(!out.has_failed());
+        assert_eq!(out.room(), 2);
         out.put(b"cde");
         out.put(b"f");
         assert_eq!(out.len(), 2);

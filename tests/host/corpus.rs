@@ -14,6 +14,7 @@ use crate::http::bad_request::BadRequest;
 use crate::http::content_coding::Accepted;
 use crate::http::framing::Body;
 use crate::http::framing::Drain;
+use crate::http::listing::Format;
 use crate::http::precondition;
 use crate::http::precondition::Validator;
 use crate::http::precondition::Verdict;
@@ -225,6 +226,11 @@ fn fact(request: &Request<'_>, rest: &[u8], key: &str) -> String {
             let names: Vec<&str> = accepted.into_iter().map(|coding| coding.name()).collect();
             names.join(",")
         }
+        "listing" => match Format::preferred(request) {
+            Format::Html => "html",
+            Format::Json => "json",
+        }
+        .to_string(),
         _ => match key.strip_prefix("ranges/").map(str::parse) {
             Some(Ok(length)) => ranges(request, length),
             _ => panic!("no such fact: {key}"),

@@ -20,6 +20,10 @@ use crate::http::entity_tag::EntityTag;
 use crate::http::extra_fields;
 use crate::http::framing::Body;
 use crate::http::framing::Drain;
+use crate::http::listing;
+use crate::http::listing::Entry;
+use crate::http::listing::Format;
+use crate::http::listing::Listing;
 use crate::http::media_type;
 use crate::http::precondition;
 use crate::http::precondition::Validator;
@@ -32,6 +36,7 @@ use crate::http::response;
 use crate::http::response::Head;
 use crate::http::response::Status;
 use crate::http::target;
+use crate::http::writer::Writer;
 
 /// Limits that are soon reached.
 const LIMITS: Limits = Limits {
@@ -325,11 +330,54 @@ proptest! {
     }
 
     #[test]
+    fn an_entry_names_its_file_and_nothing_else(
+        name in vec_of(
+            prop_oneof![
+                any::<u8>(),
+                prop::sample::select(b"<>&\"'\\%?#:;. \r\n\x1b\xc3\xa9\xe2\x80\xae".to_vec()),
+            ],
+            1..60,
+        ),
+        is_directory in any::<bool>(), size in any::<u64>(), modified in any::<i64>(),
+        json in any::<bool>(),
+    ) {
+        prop_assume!(!name.contains(&b'/') && !name.contains(&0) && name != b"." && name != b"..");
+        let format = if json { Format::Json } else { Format::Html };
+        let mut octets = [0; 4000];
+        let mut out = Writer::new(&mut octets);
+        let mut listing = Listing::begin(format, &name, &mut out);
+        let start = out.len();
+        prop_assert!(start <= listing::begin_bound(name.len()));
+        listing.entry(&Entry { name: &name, is_directory, size, modified }, &mut out);
+        let len = out.finish().unwrap();
+        prop_assert!(len - start <= listing::entry_bound(name.len()));
+        let text = core::str::from_utf8(&octets[start..len]).unwrap();
+        // The reference leads to the file.
+        let (_, href) = text.split_once(if json { "\"href\":\"." } else { "href=\"." }).unwrap();
+        let (href, _) = href.split_once('"').unwrap();
+        let mut out = [0; 100];
+        let path = target::normalize(href.as_bytes(), &mut out).unwrap();
+        prop_assert_eq!(path.name, &name[..]);
+        prop_assert_eq!(path.is_directory, is_directory);
+        // No octet of the name is markup.
+        if json {
+            let quotes = text.replace("\\\\", "").replace("\\\"", "").matches('"').count();
+            prop_assert_eq!(quotes, if is_directory { 16 } else { 18 });
+            prop_assert!(!text[1..].trim_start().contains(char::is_control));
+        } else {
+            prop_assert_eq!(text.matches('<').count(), 14);
+            prop_assert_eq!(text.matches('>').count(), 14);
+            prop_assert_eq!(text.matches('"').count(), 4);
+            prop_assert!(!text.trim_end().contains(char::is_control));
+        }
+    }
+
+    #[test]
     fn a_field_of_any_octets_does_no_harm(
         name in prop::sample::select(vec![
             "Host", "Connection", "Content-Length", "Transfer-Encoding", "Expect", "If-Match",
             "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range",
-            "Accept-Encoding",
+            "Accept-Encoding", "Accept",
         ]),
         value in vec_of(
             prop_oneof![any::<u8>(), prop::sample::select(b"\",*W/: []%;=0".to_vec())],
@@ -342,6 +390,7 @@ proptest! {
             let _ = precondition::evaluate(&request, &validator, 0);
             let _ = precondition::range_applies(&request, &validator, 0);
             let _ = range::evaluate(&request, &validator, 1000, 0);
+            let _ = Format::preferred(&request);
             let accepted = Accepted::new(request.accept_encoding());
             prop_assert!(accepted.into_iter().any(|coding| coding == Coding::Identity));
         }

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Media ranges (RFC 9110 12.5.1).
+
+use super::token;
+
+/// A media range without parameters; a media type is one that has no `*`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MediaRange<'a> {
+    /// Before the slash.
+    main: &'a [u8],
+    /// Behind it.
+    sub: &'a [u8],
+}
+
+/// How closely a media range describes what it matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Specificity {
+    /// `*/*`.
+    Any,
+    /// `text/*`.
+    Main,
+    /// `text/html`.
+    Type,
+}
+
+impl<'a> MediaRange<'a> {
+    /// Reads a media range.
+    pub(super) fn parse(octets: &'a [u8]) -> Option<Self> {
+        let (main, rest) = octets.split_at_checked(token::token_len(octets))?;
+        let sub = rest.strip_prefix(b"/")?;
+        let is_valid = !main.is_empty() && !sub.is_empty() && token::token_len(sub) == sub.len();
+        // `*` is a token too; as a type it has `*` behind it.
+        (is_valid && (main != b"*" || sub == b"*")).then_some(Self { main, sub })
+    }
+
+    /// Whether it is written like `other`; case makes no difference.
+    pub(super) fn is(self, other: Self) -> bool {
+        self.main.eq_ignore_ascii_case(other.main) && self.sub.eq_ignore_ascii_case(other.sub)
+    }
+
+    /// How specific it is, if it matches `media_type`.
+    pub(super) fn matches(self, media_type: Self) -> Option<Specificity> {
+        if self.is(media_type) {
+            return Some(Specificity::Type);
+        }
+        match (self.main, self.sub) {
+            (b"*", b"*") => Some(Specificity::Any),
+            (main, b"*") if main.eq_ignore_ascii_case(media_type.main) => Some(Specificity::Main),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_matches_what_it_describes() {
+        for (range, media_type, specificity) in [
+            ("*/*", "text/html", Some(Specificity::Any)),
+            ("text/*", "TEXT/html", Some(Specificity::Main)),
+            ("Text/HTML", "text/html", Some(Specificity::Type)),
+            ("text/*", "textual/html", None),
+            ("text/html", "text/htm", None),
+            ("text/htm", "text/html", None),
+            ("*/*", "*/*", Some(Specificity::Type)),
+        ] {
+            let range = MediaRange::parse(range.as_bytes()).unwrap();
+            let media_type = MediaRange::parse(media_type.as_bytes()).unwrap();
+            assert_eq!(range.matches(media_type), specificity);
+        }
+        for octets in [
+            "", "*", "/", "*/", "/*", "*/html", "a", "a/b/c", "a/b;c", "a /b", " a/b",
+        ] {
+            assert!(MediaRange::parse(octets.as_bytes()).is_none(), "{octets}");
+        }
+    }
+}
