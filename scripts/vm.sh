@@ -14,6 +14,8 @@
 #   --cpus N            processors (2)
 #   --timeout SECONDS   power off and fail after this time (none)
 #   --forward H:G       connections to 127.0.0.1:H on the host go to port G
+#   --tap NAME          the guest is 10.0.2.15 on this tap device of the host,
+#                       which exists, is up, and should be 10.0.2.2/24
 #   --share DIR=PATH    directory of the host, read-only at PATH in the guest
 #   --log FILE          kernel log of the guest (build/vm-console.log)
 #   --append WORDS      more words for the kernel's command line
@@ -25,7 +27,7 @@
 . "$(dirname "$0")/lib.sh"
 
 arguments=("$@")
-kernel=stock memory=2048 cpus=2 timeout=0 forward='' append='' on_up=''
+kernel=stock memory=2048 cpus=2 timeout=0 forward='' tap='' append='' on_up=''
 log=$build/vm-console.log
 shares=()
 while [ $# != 0 ]; do
@@ -36,6 +38,7 @@ while [ $# != 0 ]; do
 	--cpus) cpus=$2; shift ;;
 	--timeout) timeout=$2; shift ;;
 	--forward) forward=$2; shift ;;
+	--tap) tap=$2; shift ;;
 	--share) shares+=("$2"); shift ;;
 	--log) log=$2; shift ;;
 	--append) append=$2; shift ;;
@@ -46,6 +49,8 @@ while [ $# != 0 ]; do
 	shift
 done
 command=$*
+[ -z "$forward" ] || [ -z "$tap" ] || die "--forward and --tap exclude each other"
+[ -z "$tap" ] || [ -e "/sys/class/net/$tap" ] || die "no such network device: $tap"
 
 vm_packages
 
@@ -145,7 +150,7 @@ if [ -z "$command" ] && [ -t 0 ]; then
 fi
 cat >"$payload/environment" <<END
 RUST_TUX_SHARES="$guest_shares"
-RUST_TUX_NETWORK="$forward"
+RUST_TUX_NETWORK="$forward$tap"
 RUST_TUX_INTERACTIVE="$([ -n "$command" ] || echo yes)"
 RUST_TUX_ROWS="${rows:-}"
 RUST_TUX_COLUMNS="${columns:-}"
@@ -210,6 +215,9 @@ qemu+=(-machine "$machine" -kernel "$vmlinuz" -initrd "$initramfs"
 	-chardev "pipe,id=monitor,path=$dir/monitor" -mon chardev=monitor)
 if [ -n "$forward" ]; then
 	qemu+=(-netdev "user,id=net,hostfwd=tcp:127.0.0.1:${forward%:*}-:${forward#*:}"
+		-device virtio-net-pci,netdev=net)
+elif [ -n "$tap" ]; then
+	qemu+=(-netdev "tap,id=net,ifname=$tap,script=no,downscript=no"
 		-device virtio-net-pci,netdev=net)
 fi
 
