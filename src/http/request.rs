@@ -399,6 +399,13 @@ fn too_long(octets: &[u8]) -> BadRequest {
     }
 }
 
+/// Whether what begins with `octets` says that it is a HEAD request, be it refused or not whole: its
+/// response has no content (RFC 9110 9.3.2).
+#[cold]
+pub(crate) fn is_head(octets: &[u8]) -> bool {
+    line::skip_empty(octets).is_ok_and(|rest| rest.starts_with(b"HEAD "))
+}
+
 /// Whether it is worth to [`parse`] again a head that was not whole when it had `len` octets: whether
 /// another line has ended.
 pub(crate) fn has_new_line(octets: &[u8], len: usize) -> bool {

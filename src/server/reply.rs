@@ -143,6 +143,7 @@ pub(super) fn plan(
                 Status::InternalServerError
             },
             "",
+            traits.is_head,
             moment,
             out,
         ),
@@ -150,12 +151,19 @@ pub(super) fn plan(
 }
 
 /// Writes a response to what could not be read as a request, after which the connection closes.
+/// `is_head` says that it can be told to be a HEAD.
 #[inline(never)]
-pub(super) fn refuse(status: Status, detail: &str, moment: &Moment, out: &mut [u8]) -> Plan {
+pub(super) fn refuse(
+    status: Status,
+    detail: &str,
+    is_head: bool,
+    moment: &Moment,
+    out: &mut [u8],
+) -> Plan {
     let traits = Traits {
         version: Version::Http11,
         is_persistent: false,
-        is_head: false,
+        is_head,
     };
     Plan {
         status,

@@ -38,6 +38,7 @@ use super::worker::{
     Local,
     Worker, //
 };
+use crate::http::bad_request::BadRequest;
 use crate::http::request;
 use crate::http::response::Status;
 use crate::http::target;
@@ -173,7 +174,9 @@ impl<'a> Turn<'a> {
             // Whoever has begun a request is told (RFC 9110 15.5.9).
             Timer::Header if self.stream.unread() > 0 => {
                 self.count(counter);
-                self.refuse(Status::RequestTimeout, "The request took too long.")
+                let is_head = request::is_head(self.stream.peek(&mut self.local.scratch));
+                let status = Status::RequestTimeout;
+                self.refuse(status, "The request took too long.", is_head)
             }
             Timer::KeepAlive if self.stream.unread() > 0 => Next::Go,
             Timer::Header | Timer::KeepAlive | Timer::Linger => Next::End(Close::Orderly, counter),
@@ -211,7 +214,8 @@ impl<'a> Turn<'a> {
                 Reading::Failed if response.is_untouched() => {
                     self.count(Counter::ReadErrors);
                     let status = Status::InternalServerError;
-                    self.refuse(status, "The file can't be read.")
+                    // The content of a HEAD is not read.
+                    self.refuse(status, "The file can't be read.", false)
                 }
                 Reading::Failed => Next::End(Close::Abort, Counter::ReadErrors),
             },
@@ -240,9 +244,8 @@ impl<'a> Turn<'a> {
             Ok(None) => return self.incomplete(len),
             Err(bad) => {
                 let bad = *bad;
-                self.count(bad);
-                self.count(Counter::Requests);
-                return self.refuse(bad.status(), bad.name());
+                let is_head = request::is_head(octets);
+                return self.bad(bad, is_head);
             }
         };
         let moment = &self.local.moment;
@@ -325,10 +328,18 @@ impl<'a> Turn<'a> {
         Next::Wait
     }
 
+    /// Refuses what is no request.
+    fn bad(&mut self, bad: BadRequest, is_head: bool) -> Next {
+        self.count(bad);
+        self.count(Counter::Requests);
+        self.refuse(bad.status(), bad.name(), is_head)
+    }
+
     /// Begins a response that is the last of the connection. What has come is not read.
     #[inline(never)]
-    fn refuse(&mut self, status: Status, detail: &str) -> Next {
-        let plan = reply::refuse(status, detail, &self.local.moment, &mut self.local.head);
+    fn refuse(&mut self, status: Status, detail: &str, is_head: bool) -> Next {
+        let (moment, head) = (&self.local.moment, &mut self.local.head);
+        let plan = reply::refuse(status, detail, is_head, moment, head);
         let unread = self.stream.unread();
         self.stream.consume(unread);
         self.respond(plan)

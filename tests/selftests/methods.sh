@@ -39,6 +39,24 @@ for target, fields, status in (
         is_("HEAD %s %s: the fields of GET" % (target, fields), head.fields, get.fields)
         is_("HEAD %s %s: no content" % (target, fields), behind.body, b"hello\n")
 
+# What is refused unread is no GET either.
+for name, octets_, status in (
+    ("a field line without a colon", request("/a.txt", "nonsense", method="HEAD"), 400),
+    ("no Host", request("/a.txt", method="HEAD", host=None), 400),
+    ("empty lines before", b"\r\n\r\n" + request("/a.txt", "Content-Length: x", method="HEAD"), 400),
+    ("another version", request("/a.txt", method="HEAD", version="HTTP/2.0"), 505),
+    ("a target that is too long", request("/" + "a" * 5000, method="HEAD"), 414),
+    ("a head that is too long", request("/a.txt", "X: " + "a" * 9000, method="HEAD"), 431),
+    ("an unknown transfer coding", request("/a.txt", "Transfer-Encoding: x, chunked", method="HEAD"), 501),
+    ("a Content-Length that is too large", request("/a.txt", "Content-Length: 1048577", method="HEAD"), 413),
+    ("a Location that is too long", request("/dir?" + "\"" * 2000, method="HEAD"), 414),
+):
+    with Connection() as c:
+        c.send(octets_)
+        r = c.response("HEAD")
+        true("HEAD, %s: the fields of content" % name, r.status == status and int(r.get("Content-Length")) > 0, r)
+        is_("HEAD, %s: no content" % name, c.end(), "closed")
+
 # ---- OPTIONS
 
 for target in "/a.txt", "/", "/nothing", "*", "/dir":
@@ -73,6 +91,16 @@ for method in "BREW", "get", "Get", "PROPFIND", "GETGET", "A" * 32, "!#$%&'*+-.^
 
 r = ask("*", method="GET")
 is_("an asterisk is for OPTIONS only", r.status, 400)
+
+# ---- a HEAD that isn't whole in time
+
+sysctl("header_timeout", "1")
+with Connection() as c:
+    c.send(b"HEAD /a.txt HTTP/1.1\r\n")
+    is_("HEAD: a time-out has no content", (c.response("HEAD").status, c.end()), (408, "closed"))
+with Connection() as c:
+    c.send(b"GET /a.txt HTTP/1.1\r\n")
+    true("GET: a time-out has content", b"408" in c.response().body)
 END_OF_PYTHON
 
 done_testing
