@@ -39,7 +39,14 @@ use super::worker::{
     Worker, //
 };
 use crate::http::bad_request::BadRequest;
-use crate::http::request;
+use crate::http::framing::{
+    Body,
+    Drain, //
+};
+use crate::http::request::{
+    self,
+    Method, //
+};
 use crate::http::response::Status;
 use crate::http::target;
 use crate::linux::context::MaySleep;
@@ -248,6 +255,14 @@ impl<'a> Turn<'a> {
                 return self.bad(bad, is_head);
             }
         };
+        // What has come of the body with its head is looked at before the request is answered.
+        if request.body == Body::Chunked {
+            let rest = octets.get(head_len..).unwrap_or(&[]);
+            if let Err(bad) = Drain::new(request.body).consume(rest) {
+                let is_head = request.method == Method::Head;
+                return self.bad(bad, is_head);
+            }
+        }
         let moment = &self.local.moment;
         let path = if request.target.path.is_empty() {
             // The server as a whole (`*`), or another one: no path is looked up for these.

@@ -50,6 +50,7 @@ for name, octets_, status in (
     ("an unknown transfer coding", request("/a.txt", "Transfer-Encoding: x, chunked", method="HEAD"), 501),
     ("a Content-Length that is too large", request("/a.txt", "Content-Length: 1048577", method="HEAD"), 413),
     ("a Location that is too long", request("/dir?" + "\"" * 2000, method="HEAD"), 414),
+    ("a chunked body that is wrong", request("/a.txt", "Transfer-Encoding: chunked", method="HEAD", body=b"x\r\n"), 400),
 ):
     with Connection() as c:
         c.send(octets_)
