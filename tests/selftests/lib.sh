@@ -69,6 +69,9 @@ export LC_ALL=C.UTF-8
 selftests=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 module=${RUST_TUX_MODULE:-$selftests/../../build/module/rust-tux.ko}
 port=8080
+# Seconds that a Python program may run, less than the whole test may.
+python_limit=240
+[ "${RUST_TUX_KERNEL:-stock}" = stock ] || python_limit=840
 # shellcheck disable=SC2034
 url=http://127.0.0.1:$port
 tap_count=0
@@ -139,7 +142,7 @@ check() {
 python_checks() {
 	local line status
 	PYTHONPATH=$selftests PYTHONDONTWRITEBYTECODE=1 port=$port docroot=$docroot tmp=$tmp \
-		timeout 240 python3 - "$@" >"$tmp/checks" 2>"$tmp/python"
+		timeout "$python_limit" python3 - "$@" >"$tmp/checks" 2>"$tmp/python"
 	status=$?
 	while IFS= read -r line; do
 		case $line in
