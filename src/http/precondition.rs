@@ -92,8 +92,10 @@ pub(crate) fn range_applies(request: &Request<'_>, validator: &Validator<'_>, no
 
 /// Whether `etag` is matched by the list of `lines`, `*` included.
 fn matches(lines: Lines<'_>, etag: &[u8], weakly: bool) -> bool {
+    // One of several lines is an element of a list (RFC 9110 5.3), in which `*` is no tag.
+    let is_list = lines.is_repeated();
     for line in lines {
-        if line == b"*" {
+        if line == b"*" && !is_list {
             return true;
         }
         if Tags::new(line).any(|(weak, tag)| tag == etag && (weakly || !weak)) {

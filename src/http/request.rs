@@ -336,6 +336,13 @@ pub(crate) struct Lines<'a> {
     rest: Option<Fields<'a>>,
 }
 
+impl Lines<'_> {
+    /// Whether there are several lines.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.rest.is_some()
+    }
+}
+
 impl<'a> Iterator for Lines<'a> {
     type Item = &'a [u8];
 
