@@ -59,6 +59,8 @@ bad_request! {
     TargetForm => BadRequest, "target_form";
     /// An absolute form whose scheme is not `http` or `https` (RFC 9110 4.2, 7.4).
     UnknownScheme => BadRequest, "unknown_scheme";
+    /// An absolute form of `https`: no connection here is secured (RFC 9110 4.2.2, 7.4).
+    Unsecured => MisdirectedRequest, "unsecured";
     /// A target's authority that is empty, has user information, or is malformed (RFC 9110 4.2).
     InvalidAuthority => BadRequest, "invalid_authority";
     /// A target longer than the limit (RFC 9112 3, RFC 9110 15.5.15).

@@ -20,7 +20,7 @@ use super::writer::Writer;
 pub(crate) enum Form {
     /// A path, perhaps with a query (RFC 9112 3.2.1).
     Origin,
-    /// An `http` or `https` URI (RFC 9112 3.2.2).
+    /// An `http` URI (RFC 9112 3.2.2).
     Absolute,
     /// Host and port, for CONNECT (RFC 9112 3.2.3).
     Authority,
@@ -116,7 +116,10 @@ impl<'a> Target<'a> {
         let Some(rest) = rest.strip_prefix(b"://").filter(|_| is_scheme) else {
             return Err(BadRequest::TargetForm);
         };
-        if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
+        if scheme.eq_ignore_ascii_case(b"https") {
+            return Err(BadRequest::Unsecured);
+        }
+        if !scheme.eq_ignore_ascii_case(b"http") {
             return Err(BadRequest::UnknownScheme);
         }
         let end = rest
@@ -167,7 +170,7 @@ fn authority_port(octets: &[u8]) -> Option<Option<&[u8]>> {
     } else {
         let end = reg_name_len(octets)?;
         if end == 0 {
-            // RFC 9110 4.2.1: an empty host is invalid in `http` and `https`.
+            // RFC 9110 4.2.1: an empty host is invalid in `http`.
             return None;
         }
         octets.get(end..)?

@@ -61,9 +61,10 @@ for target in "/a.txt/", "/a.txt/.", "/a.txt/b", "/.../a.txt", "/..a", "/a.txt."
 
 # ---- forms
 
-for target in ("http://localhost/a.txt", "http://elsewhere:80/a.txt?b", "https://localhost/a.txt", "HTTP://LOCALHOST/dir/../a.txt",
+for target in ("http://localhost/a.txt", "http://elsewhere:80/a.txt?b", "HTTP://LOCALHOST/dir/../a.txt",
                "http://[::1]:8080/a.txt"):
     status("absolute form: %s" % target, target, 200, "hello")
+status("https is for connections that are secured", "https://localhost/a.txt", 421)
 status("absolute form without a path", "http://localhost", 200, "index")
 status("absolute form with a query only", "http://localhost?a", 200, "index")
 for target in ("a.txt", "ftp://localhost/a.txt", "http://a@localhost/a.txt", "http:///a.txt", "http://local host/a.txt",
