@@ -362,3 +362,44 @@ fn every_case_of_the_corpus_is_as_expected() {
         assert_ne!(pair[0], pair[1], "two cases of one name");
     }
 }
+
+#[test]
+fn an_octet_that_may_not_be_there_is_refused_wherever_it_is() {
+    let head = b"GET http://a.b:80/c.d?e=%66 HTTP/1.1\r\nHost: a.b\r\nX-Yz:  v w\t\r\n\
+        Content-Length: 10\r\nIf-None-Match: \"g\", W/\"h\"\r\n\r\n";
+    let limits = Limits::default();
+    assert!(matches!(request::parse(head, &limits), Ok(Some(_))));
+    // Whether an octet before this place is one of a field value.
+    let mut is_value = false;
+    let request_line = line_end(head);
+    for at in 0..head.len() {
+        for octet in (0..=0x1f).chain(0x7f..=0xff) {
+            let mut inserted = head.to_vec();
+            inserted.insert(at, octet);
+            let mut replaced = head.to_vec();
+            replaced[at] = octet;
+            for (what, octets) in [("before", inserted), ("in place of", replaced)] {
+                // HTAB and obs-text may be there, if the CR still is.
+                let is_allowed = is_value
+                    && (octet == b'\t' || octet >= 0x80)
+                    && octets
+                        .windows(2)
+                        .all(|pair| pair[0] == b'\r' || pair[1] != b'\n');
+                if !octets.starts_with(head) && !is_allowed {
+                    let outcome = request::parse(&octets, &limits);
+                    assert!(outcome.is_err(), "{octet:#x} {what} {at}: {outcome:?}");
+                }
+            }
+        }
+        match head[at] {
+            b':' if at > request_line => is_value = true,
+            b'\r' => is_value = false,
+            _ => {}
+        }
+    }
+}
+
+/// Where the first line of `octets` ends.
+fn line_end(octets: &[u8]) -> usize {
+    octets.windows(2).position(|pair| pair == b"\r\n").unwrap()
+}
