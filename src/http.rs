@@ -31,6 +31,7 @@
 //! | a Range that is not valid, or of an empty representation | ignored | 14.2 of 9110 |
 //! | a Range of many specs or parts ([`range`]) | ignored | 14.2, 17.15 of 9110 |
 //! | ranges that are near each other ([`range::GAP`]) | made one | 15.3.7.2 of 9110 |
+//! | what follows CONNECT | not read: the connection closes | 9.3.6 of 9110 |
 //!
 //! # Limits
 //!

@@ -79,9 +79,10 @@ for method in "POST", "PUT", "DELETE", "PATCH", "TRACE":
             is_("%s %s: the connection stays" % (method, target), c.response().body, b"hello\n")
 
 with Connection() as c:
-    c.send(request("localhost:80", method="CONNECT"))
+    c.send(request("localhost:80", method="CONNECT") + request("/a.txt"))
     r = c.response()
     is_("CONNECT: 405 with Allow", (r.status, r.get("Allow")), (405, allow))
+    is_("CONNECT: what follows is not read as a request", c.end(), "closed")
 
 for method in "BREW", "get", "Get", "PROPFIND", "GETGET", "A" * 32, "!#$%&'*+-.^_`|~":
     with Connection() as c:

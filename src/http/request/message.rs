@@ -9,6 +9,7 @@ use super::super::target;
 use super::super::token;
 use super::super::token::NotDecimal;
 use super::Expect;
+use super::Method;
 use super::Request;
 use super::Version;
 
@@ -150,7 +151,9 @@ impl Message {
                 request.expect = Expect::Nothing;
             }
         }
-        if self.close {
+        // RFC 9110 9.3.6: CONNECT has no content, so that some pass over what its fields call its
+        // length, and some don't. Nothing is read after it.
+        if self.close || request.method == Method::Connect {
             request.is_persistent = false;
         }
         Ok(())
