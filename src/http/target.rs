@@ -295,8 +295,9 @@ pub(crate) struct Path<'b> {
     pub(crate) is_directory: bool,
 }
 
-/// Decodes and normalizes `path`, which begins with `/`, into `out`.
+/// Decodes and normalizes `path` into `out`.
 ///
+/// `path` is a [`Target::path`]: it begins with `/`, or is empty, and holds no NUL as it is.
 /// `out` needs no more room than `path` has octets. What is refused does not make the framing of
 /// the request unclear: the connection may go on.
 pub(crate) fn normalize<'b>(path: &[u8], out: &'b mut [u8]) -> Result<Path<'b>, BadRequest> {
