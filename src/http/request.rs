@@ -2,14 +2,19 @@
 
 //! The head of a request: request line and field lines (RFC 9112 3, 5).
 //!
-//! [`parse`] goes over the octets once. It checks each of them, notes the fields that a static
-//! server acts upon, and leaves the others to be found by [`Request::fields`]. Octets that are the
-//! start of a head which may yet become whole are not an error: the answer is `None`, until either
-//! the head is whole or some octet has broken a rule. The answer is the same however the octets
-//! arrive.
+//! [`Request::read`] goes over the octets once. It checks each of them, notes the fields that a
+//! static server acts upon, and leaves the others to be found by [`Request::fields`]. Octets that
+//! are the start of a head which may yet become whole are not an error: the answer is `None`, until
+//! either the head is whole or some octet has broken a rule. The answer is the same however the
+//! octets arrive.
+//!
+//! What nearly all clients write is read by words and whole names, in a few instructions
+//! (`name::usual`, `token::skip_line`); these say `None` of anything else, and never refuse. What
+//! they leave is read, and perhaps refused, by code that goes by octets and has all the rules.
 
 mod line;
 mod message;
+mod name;
 
 use super::bad_request::BadRequest;
 use super::framing::Body;
@@ -17,6 +22,7 @@ use super::target::Target;
 use super::token;
 
 use message::Message;
+use name::Name;
 
 /// How many empty lines before a request line are ignored (RFC 9112 2.2).
 pub(crate) const LEADING_EMPTY_LINES: usize = 4;
@@ -225,7 +231,8 @@ pub(crate) struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// A request of which nothing is read yet.
-    fn new() -> Self {
+    #[inline]
+    pub(crate) fn new() -> Self {
         Self {
             method: Method::Get,
             target: Target::EMPTY,
@@ -243,6 +250,25 @@ impl<'a> Request<'a> {
             if_range: Note::default(),
             range: Note::default(),
             fields: Fields { octets: b"" },
+        }
+    }
+
+    /// Reads the head of a request from the start of `octets` into a [new](Request::new) request.
+    ///
+    /// Returns the number of octets of the head, empty lines before it included; `None` if it is not
+    /// whole yet. The request is good for nothing then, nor after an error.
+    #[inline]
+    pub(crate) fn read(
+        &mut self,
+        octets: &'a [u8],
+        limits: &Limits,
+    ) -> Result<Option<usize>, BadRequest> {
+        let within = octets.get(..limits.head).unwrap_or(octets);
+        match head(within, limits, self) {
+            Ok(len) => Ok(Some(len)),
+            Err(Stop::Bad(bad)) => Err(bad),
+            Err(Stop::Partial) if octets.len() < limits.head => Ok(None),
+            Err(Stop::Partial) => Err(too_long(within)),
         }
     }
 
@@ -371,24 +397,14 @@ impl From<BadRequest> for Stop {
     }
 }
 
-/// Reads the head of a request from the start of `octets`.
-///
-/// With the request comes the number of octets of its head, empty lines before it included. `None`
-/// says that the head is not whole yet.
-#[inline(never)]
+/// As [`Request::read`], for those who don't mind that a request is copied.
 pub(crate) fn parse<'a>(
     octets: &'a [u8],
     limits: &Limits,
 ) -> Result<Option<(Request<'a>, usize)>, BadRequest> {
-    let within = octets.get(..limits.head).unwrap_or(octets);
-    // Filled where it is: a copy of it on the way would cost stack and time.
     let mut request = Request::new();
-    match head(within, limits, &mut request) {
-        Ok(len) => Ok(Some((request, len))),
-        Err(Stop::Bad(bad)) => Err(bad),
-        Err(Stop::Partial) if octets.len() < limits.head => Ok(None),
-        Err(Stop::Partial) => Err(too_long(within)),
-    }
+    let len = request.read(octets, limits)?;
+    Ok(len.map(|len| (request, len)))
 }
 
 /// Which limit a head breaks that begins with `octets` and is longer: without a single line whole,
@@ -413,7 +429,7 @@ pub(crate) fn is_head(octets: &[u8]) -> bool {
     line::skip_empty(octets).is_ok_and(|rest| rest.starts_with(b"HEAD "))
 }
 
-/// Whether it is worth to [`parse`] again a head that was not whole when it had `len` octets: whether
+/// Whether it is worth to read again a head that was not whole when it had `len` octets: whether
 /// another line has ended.
 pub(crate) fn has_new_line(octets: &[u8], len: usize) -> bool {
     octets
@@ -425,24 +441,27 @@ pub(crate) fn has_new_line(octets: &[u8], len: usize) -> bool {
 #[inline]
 fn head<'a>(octets: &'a [u8], limits: &Limits, request: &mut Request<'a>) -> Result<usize, Stop> {
     let rest = line::skip_empty(octets)?;
-    let (token, rest) = line::method(rest)?;
-    let (raw, rest) = line::target(rest, limits.target)?;
+    let rest = line::method(rest, &mut request.method)?;
+    let (target, path_len, rest) = line::target(rest, limits.target)?;
     let (version, fields) = line::version(rest)?;
-    let method = Method::of(token);
-    request.method = method;
-    request.target = Target::parse(raw, method == Method::Connect, method == Method::Options)?;
+    request.target.parse(target, path_len, request.method)?;
     request.version = version;
 
     let mut message = Message::default();
-    let mut count = 0usize;
+    let mut left = limits.fields;
     let mut rest = fields;
-    while let Some((name, value, after)) = line::field(rest)? {
-        if count == limits.fields {
+    while let Some((name, after)) = line::field_name(rest)? {
+        rest = line::skip_value(after)?;
+        if left == 0 {
             return Err(BadRequest::TooManyFields.into());
         }
-        count = count.wrapping_add(1);
-        message.note(request, name, value)?;
-        rest = after;
+        left = left.wrapping_sub(1);
+        if name != Name::Other {
+            // What was skipped is the value and a CRLF.
+            let len = after.len().wrapping_sub(rest.len()).wrapping_sub(2);
+            let value = token::trim(after.get(..len).unwrap_or_default());
+            message.note(request, name, value)?;
+        }
     }
     message.finish(request)?;
     let field_lines = fields.len().wrapping_sub(rest.len());

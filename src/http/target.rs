@@ -12,6 +12,7 @@
 //! any other.
 
 use super::bad_request::BadRequest;
+use super::request::Method;
 use super::token;
 use super::writer::Writer;
 
@@ -53,32 +54,38 @@ impl<'a> Target<'a> {
         query: None,
     };
 
-    /// Splits `raw`, which holds only octets that [`token::target_len`] accepts.
-    ///
-    /// `connect` and `options` say whether the method is the one that takes the authority form, or
-    /// the one that may take the asterisk form.
+    /// Reads `raw`, the target of a request with `method`, which holds only octets that
+    /// [`token::target_len`] accepts. Its first `?` is at `path_len`, or that is its length.
     #[inline]
-    pub(super) fn parse(raw: &'a [u8], connect: bool, options: bool) -> Result<Self, BadRequest> {
-        if connect {
-            return Self::parse_authority(raw);
-        }
+    pub(super) fn parse(
+        &mut self,
+        raw: &'a [u8],
+        path_len: usize,
+        method: Method<'_>,
+    ) -> Result<(), BadRequest> {
         match raw {
-            [b'/', ..] => {
-                let (path, query) = split_query(raw);
-                Ok(Self {
-                    form: Form::Origin,
-                    raw,
-                    authority: None,
-                    path,
-                    query,
-                })
+            [b'/', ..] if method != Method::Connect => {
+                self.raw = raw;
+                self.path = raw;
+                if let Some((path, [b'?', query @ ..])) = raw.split_at_checked(path_len) {
+                    self.path = path;
+                    self.query = Some(query);
+                }
             }
-            [b'*'] if options => Ok(Self {
+            _ => *self = Self::parse_other(raw, method)?,
+        }
+        Ok(())
+    }
+
+    /// Splits a target in another form than the origin form.
+    #[inline(never)]
+    fn parse_other(raw: &'a [u8], method: Method<'_>) -> Result<Self, BadRequest> {
+        match (raw, method) {
+            (_, Method::Connect) => Self::parse_authority(raw),
+            (b"*", Method::Options) => Ok(Self {
                 form: Form::Asterisk,
                 raw,
-                authority: None,
-                path: b"",
-                query: None,
+                ..Self::EMPTY
             }),
             _ => Self::parse_absolute(raw),
         }
@@ -154,8 +161,9 @@ fn split_query(octets: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 /// Whether `octets` are a host that is not empty, perhaps with a port, and nothing else.
+#[inline]
 pub(super) fn is_authority(octets: &[u8]) -> bool {
-    authority_port(octets).is_some()
+    token::is_domain(octets) || authority_port(octets).is_some()
 }
 
 /// The port of `host [ ":" port ]`: `None` if `octets` are not that, `Some(None)` without a colon.

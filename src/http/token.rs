@@ -119,8 +119,22 @@ pub(super) fn is_space(octet: u8) -> bool {
 }
 
 /// `octets` without optional white space at either end.
-#[inline]
-pub(super) fn trim(mut octets: &[u8]) -> &[u8] {
+#[inline(always)]
+pub(super) fn trim(octets: &[u8]) -> &[u8] {
+    // As nearly all field values are written.
+    if let [b' ', value @ ..] = octets {
+        if let [first, .., last] = value {
+            if !is_space(*first) && !is_space(*last) {
+                return value;
+            }
+        }
+    }
+    trim_more(octets)
+}
+
+/// [`trim`] for any number of white space.
+#[inline(never)]
+fn trim_more(mut octets: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = octets {
         octets = rest;
     }
@@ -248,7 +262,23 @@ fn prefix(octets: &[u8], marks: impl Fn(u64) -> u64, class: impl Fn(u8) -> bool)
 /// The length of the token that `octets` begins with; 0 if there is none.
 #[inline]
 pub(super) fn token_len(octets: &[u8]) -> usize {
-    prefix(octets, rare, is_token)
+    let mut rest = octets;
+    while let Some((word, more)) = rest.split_first_chunk::<8>() {
+        let marks = rare(u64::from_le_bytes(*word));
+        if marks != 0 {
+            rest = rest.get(first(marks)..).unwrap_or(rest);
+            break;
+        }
+        rest = more;
+    }
+    // A digit perhaps, but most often the end.
+    while let [octet, more @ ..] = rest {
+        if !is_token(*octet) {
+            break;
+        }
+        rest = more;
+    }
+    octets.len().wrapping_sub(rest.len())
 }
 
 /// The length of the run of octets that may stand in a field value.
@@ -257,14 +287,108 @@ pub(super) fn field_len(octets: &[u8]) -> usize {
     prefix(octets, control, is_field)
 }
 
+/// What follows the first CRLF, if nothing but visible ASCII and SP is before it, and 14 octets come
+/// after it.
+///
+/// `None` says nothing: neither whether there is a CRLF, nor whether what is there may be.
+#[inline(always)]
+pub(super) fn skip_line(octets: &[u8]) -> Option<&[u8]> {
+    // Most lines end soon.
+    match skip_words(octets)? {
+        Skipped::Line(rest) => Some(rest),
+        Skipped::Words(rest) => skip_long_line(rest),
+    }
+}
+
+/// [`skip_line`] for the other lines.
+#[inline(never)]
+fn skip_long_line(octets: &[u8]) -> Option<&[u8]> {
+    let mut rest = octets;
+    loop {
+        match skip_words(rest)? {
+            Skipped::Line(rest) => return Some(rest),
+            Skipped::Words(more) => rest = more,
+        }
+    }
+}
+
+/// What was skipped, and what follows.
+enum Skipped<'a> {
+    /// The rest of a line, with its CRLF.
+    Line(&'a [u8]),
+    /// Two words of a line.
+    Words(&'a [u8]),
+}
+
+/// Skips two words, or what is left of a line if it ends there.
+#[inline(always)]
+fn skip_words(octets: &[u8]) -> Option<Skipped<'_>> {
+    /// Marks what is not visible ASCII or SP by the highest bit; the other bits mean nothing.
+    #[inline(always)]
+    fn marks(word: u64) -> u64 {
+        word.wrapping_sub(repeat(0x20)) | word.wrapping_add(repeat(1))
+    }
+
+    let (words, rest) = octets.split_first_chunk::<16>()?;
+    // CAST: One half each is meant.
+    let words = u128::from_le_bytes(*words);
+    let (low, high) = (marks(words as u64), marks((words >> 64) as u64));
+    if (low | high) & HIGH == 0 {
+        return Some(Skipped::Words(rest));
+    }
+    let end = match low & HIGH {
+        0 => first(high & HIGH).wrapping_add(8),
+        low => first(low),
+    };
+    octets.get(end..)?.strip_prefix(b"\r\n").map(Skipped::Line)
+}
+
 /// The length of the run of octets that may stand in a request target.
 #[inline]
 pub(super) fn target_len(octets: &[u8]) -> usize {
+    prefix(octets, not_target, |octet| is(octet, TARGET))
+}
+
+/// The length of the run of octets that may stand in a request target, as far as its first `?`.
+#[inline]
+pub(super) fn path_len(octets: &[u8]) -> usize {
     prefix(
         octets,
-        |word| below(word, 0x21) | equal(word, 0x7f) | equal(word, b'#') | (word & HIGH),
-        |octet| is(octet, TARGET),
+        |word| not_target(word) | equal(word, b'?'),
+        |octet| is(octet, TARGET) && octet != b'?',
     )
+}
+
+/// Marks the octets of `word` that may not stand in a request target; also `!`, `"`, and perhaps
+/// others above the lowest mark.
+#[inline(always)]
+fn not_target(word: u64) -> u64 {
+    (word.wrapping_sub(repeat(b'#' + 1)) | word.wrapping_add(repeat(1))) & HIGH
+}
+
+/// Whether `octets` are nothing but lower case letters, digits, `-` and `.`, at least eight of them.
+///
+/// That is how nearly all hosts are written; of another host nothing is said.
+#[inline]
+pub(super) fn is_domain(octets: &[u8]) -> bool {
+    let mut rest = octets;
+    while let Some((word, more)) = rest.split_first_chunk::<8>() {
+        if !is_domain_word(word) {
+            return false;
+        }
+        rest = more;
+    }
+    octets.last_chunk::<8>().is_some_and(is_domain_word)
+}
+
+/// Whether the octets of `word` are nothing but lower case letters, digits, `-` and `.`.
+#[inline(always)]
+fn is_domain_word(word: &[u8; 8]) -> bool {
+    let word = u64::from_le_bytes(*word);
+    let from = |octet| word.wrapping_add(repeat(0x80u8.wrapping_sub(octet)));
+    // The first sum that reaches 0x100 is of an octet above 0x7f, which is refused.
+    let plain = (from(b'-') & !from(b'9' + 1)) | (from(b'a') & !from(b'z' + 1));
+    plain & !word & !equal(word, b'/') & HIGH == HIGH
 }
 
 /// Where `needle` is in `octets` for the first time.
@@ -278,7 +402,10 @@ pub(super) fn find(octets: &[u8], needle: u8) -> Option<usize> {
 /// and is made of letters and `-`.
 #[inline(always)]
 pub(super) fn is_named<const N: usize>(name: &[u8], canonical: &[u8; N]) -> bool {
-    <&[u8; N]>::try_from(name).is_ok_and(|name| fold(name) == fold(canonical))
+    <&[u8; N]>::try_from(name).is_ok_and(|name| {
+        let ([a, b, c], [d, e, f]) = (fold(name), fold(canonical));
+        (a ^ d) | (b ^ e) | (c ^ f) == 0
+    })
 }
 
 /// The octets of `name` as words without regard to case.
@@ -327,9 +454,62 @@ mod tests {
                         slow(&octets, |octet| is(octet, TARGET))
                     );
                     assert_eq!(
+                        path_len(&octets),
+                        slow(&octets, |octet| is(octet, TARGET) && octet != b'?')
+                    );
+                    assert_eq!(
                         find(&octets, second),
                         octets.iter().position(|octet| *octet == second)
                     );
+                    assert!(!is_domain(&octets) || slow(&octets, is_domain_octet) == 19);
+                }
+            }
+        }
+    }
+
+    /// Whether `octet` is one of those that [`is_domain`] is about.
+    fn is_domain_octet(octet: u8) -> bool {
+        octet.is_ascii_lowercase() || octet.is_ascii_digit() || matches!(octet, b'-' | b'.')
+    }
+
+    #[test]
+    fn a_domain_has_eight_octets_of_its_kind() {
+        for len in 0..20 {
+            let domain = &b"www.example-07.test."[..len];
+            assert_eq!(is_domain(domain), len >= 8);
+            for place in 0..len {
+                for octet in 0..=255 {
+                    let mut other = domain.to_vec();
+                    other[place] = octet;
+                    assert_eq!(is_domain(&other), len >= 8 && is_domain_octet(octet));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_is_skipped_if_it_is_plain() {
+        let rest = b"0123456789abcd";
+        for len in 0..40 {
+            let line = [&b" ~".repeat(20)[..len], b"\r\n", rest].concat();
+            assert_eq!(skip_line(&line), Some(&rest[..]));
+            for place in 0..len + 2 {
+                for octet in (0..=255).filter(|octet| *octet != line[place]) {
+                    let mut other = line.clone();
+                    other[place] = octet;
+                    let plain = place < len && (0x20..0x7f).contains(&octet);
+                    assert_eq!(skip_line(&other), plain.then_some(&rest[..]));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn white_space_is_trimmed() {
+        for value in [&b""[..], b"a", b"ab", b"a b", b"a\tb"] {
+            for before in [&b""[..], b" ", b"\t", b"  ", b" \t "] {
+                for after in [&b""[..], b" ", b"\t", b" \t"] {
+                    assert_eq!(trim(&[before, value, after].concat()), value);
                 }
             }
         }

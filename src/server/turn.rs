@@ -45,7 +45,8 @@ use crate::http::framing::{
 };
 use crate::http::request::{
     self,
-    Method, //
+    Method,
+    Request, //
 };
 use crate::http::response::Status;
 use crate::http::target;
@@ -240,17 +241,16 @@ impl<'a> Turn<'a> {
         let is_same = self.state.scanned > 0
             && len < self.local.limits.head
             && !request::has_new_line(octets, self.state.scanned);
-        let parsed = if octets.is_empty() || is_same {
+        let mut request = Request::new();
+        let read = if octets.is_empty() || is_same {
             Ok(None)
         } else {
-            request::parse(octets, &self.local.limits)
+            request.read(octets, &self.local.limits)
         };
-        // By reference: moving a request costs more than reading it.
-        let (request, head_len) = match &parsed {
-            Ok(Some((request, head_len))) => (request, *head_len),
+        let head_len = match read {
+            Ok(Some(len)) => len,
             Ok(None) => return self.incomplete(len),
             Err(bad) => {
-                let bad = *bad;
                 let is_head = request::is_head(octets);
                 return self.bad(bad, is_head);
             }
@@ -275,7 +275,7 @@ impl<'a> Turn<'a> {
                 self.worker.counters().count(*bad);
                 Action::Reject(bad.status(), bad.name())
             }
-            Ok(path) => dispatch::dispatch(request, moment.seconds, || {
+            Ok(path) => dispatch::dispatch(&request, moment.seconds, || {
                 resolution.or_else(|| {
                     lookup::resolve(
                         self.local.config.document_root.root(),
@@ -293,7 +293,7 @@ impl<'a> Turn<'a> {
             return self.open(task);
         }
         let head = &mut self.local.head;
-        let plan = reply::plan(action, request, path.as_ref(), moment, head);
+        let plan = reply::plan(action, &request, path.as_ref(), moment, head);
         self.stream.consume(head_len);
         self.count(Counter::Requests);
         self.state.requests = self.state.requests.saturating_add(1);

@@ -4,10 +4,14 @@
 //! 5).
 //!
 //! Each function takes what is not read yet, and returns what it read and what follows. The common
-//! case comes first in each; what else it may be is worked out when it is not that.
+//! case comes first in each; what else it may be is worked out by a function of its own, which is
+//! not inlined: its variables would take the registers that the common case needs.
 
 use super::super::bad_request::BadRequest;
 use super::super::token;
+use super::name;
+use super::name::Name;
+use super::Method;
 use super::Stop;
 use super::Version;
 use super::LEADING_EMPTY_LINES;
@@ -28,47 +32,70 @@ pub(super) fn skip_empty(octets: &[u8]) -> Result<&[u8], Stop> {
     Ok(rest)
 }
 
-/// Reads a method and the SP after it.
+/// Reads a method and the SP after it into `method`, which is GET.
 #[inline]
-pub(super) fn method(octets: &[u8]) -> Result<(&[u8], &[u8]), Stop> {
-    if let [b'G', b'E', b'T', b' ', rest @ ..] = octets {
-        return Ok((b"GET", rest));
+pub(super) fn method<'a>(octets: &'a [u8], method: &mut Method<'a>) -> Result<&'a [u8], Stop> {
+    match octets.strip_prefix(b"GET ") {
+        Some(rest) => Ok(rest),
+        None => other_method(octets, method),
     }
+}
+
+/// Reads a method that is not GET, or not whole, and the SP after it.
+#[inline(never)]
+fn other_method<'a>(octets: &'a [u8], method: &mut Method<'a>) -> Result<&'a [u8], Stop> {
     let len = token::token_len(octets);
     if len > METHOD_LEN {
         return Err(BadRequest::MethodTooLong.into());
     }
     match octets.split_at_checked(len) {
         None | Some((_, [])) => Err(Stop::Partial),
-        Some((token, [b' ', rest @ ..])) if !token.is_empty() => Ok((token, rest)),
+        Some((token, [b' ', rest @ ..])) if !token.is_empty() => {
+            *method = Method::of(token);
+            Ok(rest)
+        }
         Some(_) => Err(BadRequest::InvalidMethod.into()),
     }
 }
 
-/// Reads a request target and the SP after it.
+/// Reads a request target and the SP after it; says also where the first `?` of the target is, or
+/// else how long it is.
 #[inline]
-pub(super) fn target(octets: &[u8], limit: usize) -> Result<(&[u8], &[u8]), Stop> {
-    let len = token::target_len(octets);
+pub(super) fn target(octets: &[u8], limit: usize) -> Result<(&[u8], usize, &[u8]), Stop> {
+    let path_len = token::path_len(octets);
+    let mut len = path_len;
+    if let Some(query @ [b'?', ..]) = octets.get(path_len..) {
+        len = len.wrapping_add(token::target_len(query));
+    }
     if len > limit {
         return Err(BadRequest::TargetTooLong.into());
     }
     match octets.split_at_checked(len) {
-        None | Some((_, [])) => Err(Stop::Partial),
-        Some(([], _)) => Err(BadRequest::InvalidTarget.into()),
-        Some((target, [b' ', rest @ ..])) => Ok((target, rest)),
-        Some((_, [b'\r' | b'\n', ..])) => Err(BadRequest::NoVersion.into()),
-        Some((_, [b'#', ..])) => Err(BadRequest::Fragment.into()),
-        Some(_) => Err(BadRequest::InvalidTarget.into()),
+        Some((target, [b' ', rest @ ..])) if !target.is_empty() => Ok((target, path_len, rest)),
+        Some((target, rest)) => Err(no_target(target, rest)),
+        None => Err(Stop::Partial),
     }
+}
+
+/// Why `target` is none when `rest` follows it.
+#[cold]
+fn no_target(target: &[u8], rest: &[u8]) -> Stop {
+    Stop::Bad(match (target, rest) {
+        (_, []) => return Stop::Partial,
+        ([], _) => BadRequest::InvalidTarget,
+        (_, [b'\r' | b'\n', ..]) => BadRequest::NoVersion,
+        (_, [b'#', ..]) => BadRequest::Fragment,
+        _ => BadRequest::InvalidTarget,
+    })
 }
 
 /// Reads a version and the end of the request line.
 #[inline]
 pub(super) fn version(octets: &[u8]) -> Result<(Version, &[u8]), Stop> {
-    if let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b'\r', b'\n', rest @ ..] = octets {
-        return Ok((Version::Http11, rest));
+    match octets.strip_prefix(b"HTTP/1.1\r\n") {
+        Some(rest) => Ok((Version::Http11, rest)),
+        None => other_version(octets),
     }
-    other_version(octets)
 }
 
 /// Reads a version that is not HTTP/1.1, or not whole, and the end of the request line.
@@ -101,25 +128,44 @@ fn other_version(octets: &[u8]) -> Result<(Version, &[u8]), Stop> {
     Ok((version, rest))
 }
 
-/// A field line, and what follows it: name, value with the white space around it, rest.
-type FieldLine<'a> = (&'a [u8], &'a [u8], &'a [u8]);
-
-/// Reads a field line; `None` if the empty line is there instead.
+/// Reads a field name and its colon; `None` if the empty line is there instead.
 #[inline(always)]
-pub(super) fn field(octets: &[u8]) -> Result<Option<FieldLine<'_>>, Stop> {
+pub(super) fn field_name(octets: &[u8]) -> Result<Option<(Name, &[u8])>, Stop> {
+    if let [b'\r', b'\n', ..] = octets {
+        return Ok(None);
+    }
+    match name::usual(octets) {
+        Some(usual) => Ok(Some(usual)),
+        None => other_name(octets).map(Some),
+    }
+}
+
+/// Reads any field name and its colon.
+#[inline(never)]
+fn other_name(octets: &[u8]) -> Result<(Name, &[u8]), Stop> {
     let Some((name, rest)) = octets.split_at_checked(token::token_len(octets)) else {
         return Err(Stop::Partial);
     };
-    let rest = match rest {
-        [b':', rest @ ..] if !name.is_empty() => rest,
-        [b'\r', b'\n', ..] if name.is_empty() => return Ok(None),
-        _ => return Err(no_field(name, rest)),
-    };
-    let Some((value, rest)) = rest.split_at_checked(token::field_len(rest)) else {
-        return Err(Stop::Partial);
-    };
-    let rest = end(rest, BadRequest::InvalidFieldValue)?;
-    Ok(Some((name, value, rest)))
+    match rest {
+        [b':', rest @ ..] if !name.is_empty() => Ok((Name::of(name), rest)),
+        _ => Err(no_field(name, rest)),
+    }
+}
+
+/// Skips a field value, the white space around it, and the end of its line.
+#[inline(always)]
+pub(super) fn skip_value(octets: &[u8]) -> Result<&[u8], Stop> {
+    match token::skip_line(octets) {
+        Some(rest) => Ok(rest),
+        None => skip_other_value(octets),
+    }
+}
+
+/// Skips any field value, the white space around it, and the end of its line.
+#[inline(never)]
+fn skip_other_value(octets: &[u8]) -> Result<&[u8], Stop> {
+    let rest = octets.get(token::field_len(octets)..).unwrap_or_default();
+    end(rest, BadRequest::InvalidFieldValue)
 }
 
 /// Why neither a field line nor the empty line begins with `name` and then `rest`.

@@ -8,6 +8,7 @@ use super::super::framing::Body;
 use super::super::target;
 use super::super::token;
 use super::super::token::NotDecimal;
+use super::name::Name;
 use super::Expect;
 use super::Method;
 use super::Request;
@@ -31,47 +32,40 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Notes a field line if it matters; `value` still has the white space around it.
-    #[inline(always)]
+    /// Notes a field line whose name is not [`Name::Other`]; its value is trimmed.
+    #[inline(never)]
     pub(super) fn note<'a>(
         &mut self,
         request: &mut Request<'a>,
-        name: &[u8],
+        name: Name,
         value: &'a [u8],
     ) -> Result<(), BadRequest> {
-        match name.len() {
-            4 if token::is_named(name, b"Host") => return host(request, token::trim(value)),
-            5 if token::is_named(name, b"Range") => request.range.add(token::trim(value)),
-            6 if token::is_named(name, b"Expect") => expect(request, token::trim(value)),
-            7 if token::is_named(name, b"Upgrade") => request.upgrade = true,
-            8 if token::is_named(name, b"If-Match") => request.if_match.add(token::trim(value)),
-            8 if token::is_named(name, b"If-Range") => request.if_range.add(token::trim(value)),
-            10 if token::is_named(name, b"Connection") => self.connection(value),
-            13 if token::is_named(name, b"If-None-Match") => {
-                request.if_none_match.add(token::trim(value))
-            }
-            14 if token::is_named(name, b"Content-Length") => {
-                return self.content_length(token::trim(value))
-            }
-            15 if token::is_named(name, b"Accept-Encoding") => {
-                request.accept_encoding.add(token::trim(value))
-            }
-            17 if token::is_named(name, b"If-Modified-Since") => {
-                request.if_modified_since.add(token::trim(value))
-            }
-            17 if token::is_named(name, b"Transfer-Encoding") => {
-                return self.transfer_encoding(value)
-            }
-            19 if token::is_named(name, b"If-Unmodified-Since") => {
-                request.if_unmodified_since.add(token::trim(value))
-            }
-            _ => {}
+        match name {
+            Name::Other => {}
+            Name::Host => return host(request, value),
+            Name::Connection => self.connection(value),
+            Name::AcceptEncoding => request.accept_encoding.add(value),
+            Name::IfNoneMatch => request.if_none_match.add(value),
+            Name::IfModifiedSince => request.if_modified_since.add(value),
+            Name::Range => request.range.add(value),
+            Name::IfRange => request.if_range.add(value),
+            Name::IfMatch => request.if_match.add(value),
+            Name::IfUnmodifiedSince => request.if_unmodified_since.add(value),
+            Name::Upgrade => request.upgrade = true,
+            Name::Expect => expect(request, value),
+            Name::ContentLength => return self.content_length(value),
+            Name::TransferEncoding => return self.transfer_encoding(value),
         }
         Ok(())
     }
 
     /// Notes Connection (RFC 9110 7.6.1).
     fn connection(&mut self, value: &[u8]) {
+        // As nearly all clients write it.
+        if token::is_named(value, b"keep-alive") {
+            self.keep_alive = true;
+            return;
+        }
         for option in value.split(|&octet| octet == b',') {
             let option = token::trim(option);
             match option.len() {

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Field names, as far as they make a difference to the head of a request (RFC 9110 5.1).
+//!
+//! A field line nearly always begins with one of a few names, written in one way. [`usual`] reads
+//! those: to compare them is to check them. Any other name is checked by its octets, and then told
+//! apart by [`Name::of`].
+
+use super::super::token;
+
+/// A field name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    /// One that the parser has no use for.
+    Other,
+    /// Accept-Encoding.
+    AcceptEncoding,
+    /// Connection.
+    Connection,
+    /// Content-Length.
+    ContentLength,
+    /// Expect.
+    Expect,
+    /// Host.
+    Host,
+    /// If-Match.
+    IfMatch,
+    /// If-Modified-Since.
+    IfModifiedSince,
+    /// If-None-Match.
+    IfNoneMatch,
+    /// If-Range.
+    IfRange,
+    /// If-Unmodified-Since.
+    IfUnmodifiedSince,
+    /// Range.
+    Range,
+    /// Transfer-Encoding.
+    TransferEncoding,
+    /// Upgrade.
+    Upgrade,
+}
+
+impl Name {
+    /// The name that is `token`, in either case.
+    #[inline]
+    pub(super) fn of(token: &[u8]) -> Self {
+        match token.len() {
+            4 if token::is_named(token, b"Host") => Name::Host,
+            5 if token::is_named(token, b"Range") => Name::Range,
+            6 if token::is_named(token, b"Expect") => Name::Expect,
+            7 if token::is_named(token, b"Upgrade") => Name::Upgrade,
+            8 if token::is_named(token, b"If-Match") => Name::IfMatch,
+            8 if token::is_named(token, b"If-Range") => Name::IfRange,
+            10 if token::is_named(token, b"Connection") => Name::Connection,
+            13 if token::is_named(token, b"If-None-Match") => Name::IfNoneMatch,
+            14 if token::is_named(token, b"Content-Length") => Name::ContentLength,
+            15 if token::is_named(token, b"Accept-Encoding") => Name::AcceptEncoding,
+            17 if token::is_named(token, b"If-Modified-Since") => Name::IfModifiedSince,
+            17 if token::is_named(token, b"Transfer-Encoding") => Name::TransferEncoding,
+            19 if token::is_named(token, b"If-Unmodified-Since") => Name::IfUnmodifiedSince,
+            _ => Name::Other,
+        }
+    }
+}
+
+/// Reads a field name and its colon, if it is a usual one, as it is usually written.
+#[inline(always)]
+pub(super) fn usual(octets: &[u8]) -> Option<(Name, &[u8])> {
+    let is = |line: &'static [u8], name| octets.strip_prefix(line).map(|rest| (name, rest));
+    match octets.first()? {
+        b'H' => is(b"Host:", Name::Host),
+        b'U' => is(b"User-Agent:", Name::Other).or_else(|| {
+            // In two parts: one of 26 octets would be compared by a call.
+            let rest = octets.strip_prefix(b"Upgrade-Insecure")?;
+            Some((Name::Other, rest.strip_prefix(b"-Requests:")?))
+        }),
+        b'A' => is(b"Accept:", Name::Other)
+            .or_else(|| is(b"Accept-Encoding:", Name::AcceptEncoding))
+            .or_else(|| is(b"Accept-Language:", Name::Other)),
+        b'S' => {
+            let (line, rest) = octets.split_first_chunk::<15>()?;
+            let (start, end) = (line.first_chunk::<10>()?, line.get(10..14)?);
+            (start == b"Sec-Fetch-"
+                && (end == b"Site" || end == b"Mode" || end == b"Dest" || end == b"User")
+                && line.ends_with(b":"))
+            .then_some((Name::Other, rest))
+        }
+        b'C' => is(b"Connection:", Name::Connection)
+            .or_else(|| is(b"Cookie:", Name::Other))
+            .or_else(|| is(b"Cache-Control:", Name::Other)),
+        b'I' => is(b"If-None-Match:", Name::IfNoneMatch)
+            .or_else(|| is(b"If-Modified-Since:", Name::IfModifiedSince)),
+        b'R' => is(b"Referer:", Name::Other),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What [`usual`] is there for.
+    const LINES: &[&[u8]] = &[
+        b"Accept-Encoding: gzip, deflate",
+        b"Accept-Language: en",
+        b"Accept: */*",
+        b"Cache-Control: no-cache",
+        b"Connection: keep-alive",
+        b"Cookie: a=b",
+        b"Host: a",
+        b"If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT",
+        b"If-None-Match: \"a\"",
+        b"Referer: /",
+        b"Sec-Fetch-Dest: document",
+        b"Sec-Fetch-Mode: navigate",
+        b"Sec-Fetch-Site: none",
+        b"Sec-Fetch-User: ?1",
+        b"Upgrade-Insecure-Requests: 1",
+        b"User-Agent: a",
+    ];
+
+    #[test]
+    fn usual_names_are_read_as_any_name_is() {
+        for line in LINES {
+            let colon = line.iter().position(|octet| *octet == b':').unwrap();
+            assert_eq!(
+                usual(line),
+                Some((Name::of(&line[..colon]), &line[colon + 1..]))
+            );
+            // With any octet changed to any other, and cut anywhere, it is the same or none.
+            for place in 0..line.len() {
+                for octet in 0..=255 {
+                    let mut other = line.to_vec();
+                    other[place] = octet;
+                    check(&other);
+                }
+                check(&line[..place]);
+            }
+        }
+    }
+
+    /// Sees that if the name in `line` is a usual one, it is what it is taken for.
+    fn check(line: &[u8]) {
+        if let Some((name, rest)) = usual(line) {
+            let token = line[..line.len() - rest.len()].strip_suffix(b":").unwrap();
+            assert!(!token.is_empty() && token.iter().all(|octet| token::is_token(*octet)));
+            assert_eq!(name, Name::of(token));
+        }
+    }
+}
