@@ -81,6 +81,11 @@ vm: prepare modules ## run CMD='...' in a virtual machine (VM_OPTIONS: see scrip
 bench: prepare modules ## compare with nginx and Apache in a virtual machine (REQUESTS=100000 SECONDS=30)
 	@scripts/vm.sh -- scripts/guest/bench.sh $(REQUESTS) $(SECONDS)
 
+.PHONY: bench-parse
+bench-parse: ## what it costs to parse a request: instructions and ns, on this machine
+	@scripts/prepare.sh root
+	@scripts/bench-parse.sh
+
 ##@ Style
 
 .PHONY: lint

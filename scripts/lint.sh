@@ -38,7 +38,7 @@ check_clippy() { # the kernel's lints, warnings are errors
 }
 
 rust_roots() {
-	tracked rust_tux.rs 'tests/host/*.rs' 'tests/host.rs' 'tests/fuzz/*.rs' 'tools/*.rs'
+	tracked rust_tux.rs 'tests/host/*.rs' 'tests/host.rs' 'tests/fuzz/*.rs' 'tests/bench/*.rs' 'tools/*.rs'
 }
 
 check_rustfmt() { # the kernel's format
