@@ -232,23 +232,20 @@ fn first(marks: u64) -> usize {
     usize::try_from(marks.trailing_zeros() / 8).unwrap_or(0)
 }
 
-/// The length of the longest prefix of `octets` of which `marks` marks no word and `class` is true.
+/// The length of the longest prefix of `octets` of which `class` is true.
 ///
-/// `marks` may mark more than what `class` refuses: a marked octet is looked at again.
+/// `marks` marks what `class` refuses, and perhaps more. From the first mark on it goes by octets:
+/// mostly the prefix ends there, and if not, no octet costs more than any other.
 #[inline(always)]
 fn prefix(octets: &[u8], marks: impl Fn(u64) -> u64, class: impl Fn(u8) -> bool) -> usize {
     let mut rest = octets;
     while let Some((word, more)) = rest.split_first_chunk::<8>() {
         let marked = marks(u64::from_le_bytes(*word));
-        if marked == 0 {
-            rest = more;
-            continue;
+        if marked != 0 {
+            rest = rest.get(first(marked)..).unwrap_or(rest);
+            break;
         }
-        match rest.get(first(marked)..) {
-            Some([octet, more @ ..]) if class(*octet) => rest = more,
-            Some(end) => return octets.len().wrapping_sub(end.len()),
-            None => break,
-        }
+        rest = more;
     }
     while let [octet, more @ ..] = rest {
         if !class(*octet) {
@@ -262,23 +259,7 @@ fn prefix(octets: &[u8], marks: impl Fn(u64) -> u64, class: impl Fn(u8) -> bool)
 /// The length of the token that `octets` begins with; 0 if there is none.
 #[inline]
 pub(super) fn token_len(octets: &[u8]) -> usize {
-    let mut rest = octets;
-    while let Some((word, more)) = rest.split_first_chunk::<8>() {
-        let marks = rare(u64::from_le_bytes(*word));
-        if marks != 0 {
-            rest = rest.get(first(marks)..).unwrap_or(rest);
-            break;
-        }
-        rest = more;
-    }
-    // A digit perhaps, but most often the end.
-    while let [octet, more @ ..] = rest {
-        if !is_token(*octet) {
-            break;
-        }
-        rest = more;
-    }
-    octets.len().wrapping_sub(rest.len())
+    prefix(octets, rare, is_token)
 }
 
 /// The length of the run of octets that may stand in a field value.
@@ -359,11 +340,12 @@ pub(super) fn path_len(octets: &[u8]) -> usize {
     )
 }
 
-/// Marks the octets of `word` that may not stand in a request target; also `!`, `"`, and perhaps
-/// others above the lowest mark.
+/// Marks the octets of `word` that may not stand in a request target; only the lowest mark is
+/// exact.
 #[inline(always)]
 fn not_target(word: u64) -> u64 {
-    (word.wrapping_sub(repeat(b'#' + 1)) | word.wrapping_add(repeat(1))) & HIGH
+    let past_tilde = word.wrapping_add(repeat(1)) | word;
+    below(word, 0x21) | equal(word, b'#') | (past_tilde & HIGH)
 }
 
 /// Whether `octets` are nothing but lower case letters, digits, `-` and `.`, at least eight of them.
