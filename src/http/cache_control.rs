@@ -81,12 +81,12 @@ impl<'a> Policy<'a> {
         for entry in entries(text) {
             let (range, _) = entry.map_err(|bad| bad(place))?;
             // Few entries are written by hand, and once; so each is compared to those before.
-            let is_repeated = entries(text)
-                .take(place)
-                .flatten()
-                .any(|(before, _)| before.is(range));
-            if is_repeated {
-                return Err(BadPolicy::Repeated(place));
+            // (`take()` has an overflow check that the compiler can't prove away.)
+            let mut before = entries(text);
+            for _ in 0..place {
+                if matches!(before.next(), Some(Ok((before, _))) if before.is(range)) {
+                    return Err(BadPolicy::Repeated(place));
+                }
             }
             place = place.wrapping_add(1);
         }
