@@ -72,6 +72,11 @@ charp_param! {
     address, "rust_tux", "IPv4 or IPv6 address to listen on (default: all of both)"
 }
 
+charp_param! {
+    /// The table of media types.
+    mime_types, "rust_tux", "File of media types, in the syntax of mime.types (default: those built in)"
+}
+
 /// The module. The fields are dropped in this order: nobody can start the server any more when it
 /// stops, which it does when the last reference to it goes.
 struct RustTux {
@@ -87,6 +92,7 @@ impl kernel::Module for RustTux {
             &Parameters {
                 document_root: docroot.value(),
                 address: address.value(),
+                media_types: mime_types.value(),
                 port: module_parameters::port.value(),
                 threads: module_parameters::threads.value(),
                 backlog: module_parameters::backlog.value(),

@@ -25,6 +25,7 @@ mod job;
 pub(crate) mod knobs;
 mod listener;
 mod lookup;
+mod media_types;
 mod reply;
 mod response;
 mod shared;
@@ -129,12 +130,15 @@ impl knobs::Control for Server {
         let mut settings = self.settings.lock();
         let config = Arc::new(change(&settings.config)?, GFP_KERNEL)?;
         if let Some((started_with, shared)) = &mut settings.running {
-            // Nobody asks for the old document root, which would only keep its file system busy.
+            // Nobody asks for the old document root, which would only keep its file system busy, or
+            // for the old media types, which may be large.
             let document_root = config.document_root.clone();
+            let media_types = config.media_types.clone();
             let rest = Config::clone(started_with);
             *started_with = Arc::new(
                 Config {
                     document_root,
+                    media_types,
                     ..rest
                 },
                 GFP_KERNEL,

@@ -33,6 +33,10 @@ pub(crate) trait Knob: Sync + 'static {
 
     /// Permission bits; the files are owned by the superuser of the network namespace.
     fn mode(&self) -> u16;
+
+    /// Whether the value is lines, so that a write that follows others through the same open file
+    /// adds lines to theirs. Some shells write each line by itself.
+    fn takes_lines(&self) -> bool;
 }
 
 /// A table of sysctls, and who gives them their meaning.
@@ -245,7 +249,8 @@ fn read<T: Table>(
     Ok(count)
 }
 
-/// Writes a whole value, which ends in NUL; a part of one (`position` is not 0) is refused.
+/// Writes a whole value, which ends in NUL; a part of one (`position` is not 0) is refused, but
+/// for lines that are added.
 fn write<T: Table>(
     table: &T,
     knob: &T::Knob,
@@ -258,10 +263,20 @@ fn write<T: Table>(
         let len = rest.len().saturating_add(1);
         value = value.get_mut(..len).ok_or(EINVAL)?;
     }
-    if *position != 0 || value.len() > VALUE_LIMIT {
-        return Err(EINVAL);
+    let mut text = Text::new()?;
+    if *position != 0 {
+        if !knob.takes_lines() {
+            return Err(EINVAL);
+        }
+        // The lines so far are those that the value has.
+        table.read(knob, &mut text)?;
+        text.push(b"\n")?;
+        if usize::try_from(*position)? != text.octets().len() {
+            return Err(EINVAL);
+        }
     }
-    let value = CStr::from_bytes_with_nul(value).map_err(|_| EINVAL)?;
+    text.push(value).map_err(|_| EINVAL)?;
+    let value = CStr::from_bytes_with_nul(text.octets()).map_err(|_| EINVAL)?;
     table.write(knob, value, &MaySleep::begin())?;
     *position = position.saturating_add(i64::try_from(count)?);
     Ok(())

@@ -5,9 +5,21 @@
 //! A [`Config`] is replaced whole, never changed: a change makes a new one, or fails and changes
 //! nothing. The sysctls that do so are in `knobs.rs`.
 
+mod cache_control;
+mod charset;
+mod error_pages;
+mod extra_fields;
+
+pub(crate) use cache_control::CacheControl;
+pub(crate) use charset::Charset;
+pub(crate) use error_pages::ErrorPages;
+pub(crate) use extra_fields::ExtraFields;
+
+use super::media_types::MediaTypes;
 use crate::linux::address::Address;
 use crate::linux::context::MaySleep;
 use crate::linux::path::Root;
+use crate::linux::sysctl::Text;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::Arc;
@@ -35,6 +47,8 @@ impl Range {
     }
 }
 
+/// Of what is on (1) or off (0).
+pub(super) const SWITCH: Range = Range::new(0, 1);
 /// Of the port to listen on.
 pub(super) const PORT: Range = Range::new(1, 65535);
 /// Of the backing server's port; 0 is none.
@@ -49,10 +63,24 @@ pub(super) const BACKLOG: Range = Range::new(1, 65535);
 pub(super) const OPTIONAL_SECONDS: Range = Range::new(0, 86_400);
 /// Of a time limit in seconds: up to an hour.
 pub(super) const SECONDS: Range = Range::new(1, 3600);
+/// Of the number of requests on a connection; 0 is any.
+pub(super) const REQUESTS: Range = Range::new(0, u32::MAX);
+/// Of octets per second, up to 1 GiB; 0 is any.
+pub(super) const RATE: Range = Range::new(0, 1_073_741_824);
 /// Of the length of a request's head.
 pub(super) const HEAD_LEN: Range = Range::new(256, 65536);
 /// Of the input that is read and thrown away before a connection is closed: up to 1 GiB.
 pub(super) const DISCARD: Range = Range::new(0, 1_073_741_824);
+
+/// A setting that is text.
+pub(super) trait Setting: Sized {
+    /// Makes it of its text. What is wrong with that is `EINVAL`; what it names may be missing, and
+    /// may have to be waited for.
+    fn parse(text: &CStr, context: &MaySleep) -> Result<Self>;
+
+    /// Prints it such that [`Setting::parse`] makes the same of it.
+    fn print(&self, out: &mut Text) -> Result;
+}
 
 /// The directory that is served, under the name that it was given by.
 pub(crate) struct DocumentRoot {
@@ -60,9 +88,9 @@ pub(crate) struct DocumentRoot {
     root: Root,
 }
 
-impl DocumentRoot {
+impl Setting for DocumentRoot {
     /// Opens the directory. The name must be absolute (`EINVAL`).
-    pub(crate) fn open(name: &CStr, context: &MaySleep) -> Result<Self> {
+    fn parse(name: &CStr, context: &MaySleep) -> Result<Self> {
         if !octets(name).starts_with(b"/") {
             return Err(EINVAL);
         }
@@ -72,11 +100,12 @@ impl DocumentRoot {
         })
     }
 
-    /// The name.
-    pub(crate) fn name(&self) -> &CStr {
-        &self.name
+    fn print(&self, out: &mut Text) -> Result {
+        out.push(octets(&self.name))
     }
+}
 
+impl DocumentRoot {
     /// The directory.
     pub(crate) fn root(&self) -> &Root {
         &self.root
@@ -112,6 +141,36 @@ pub(crate) struct Config {
     pub(crate) linger_limit: u32,
     /// Octets in a request's head.
     pub(crate) max_header_len: u32,
+    /// Seconds in which a part of a request's body must come.
+    pub(crate) body_timeout: u32,
+    /// Octets per second of a request's body, below which the connection ends; 0 is none.
+    pub(crate) min_receive_rate: u32,
+    /// Octets per second of a response, below which the connection ends; 0 is none.
+    pub(crate) min_send_rate: u32,
+    /// Requests that are answered on a connection; 0 is any number.
+    pub(crate) keepalive_requests: u32,
+    /// Whether precompressed siblings of files are served; as all switches, 1 is on.
+    pub(crate) compression: u32,
+    /// Whether directories without an index are listed.
+    pub(crate) http_dir_indexing: u32,
+    /// Whether a file that can't be read is answered as one that doesn't exist.
+    pub(crate) hide_unreadable: u32,
+    /// Whether responses have an ETag.
+    pub(crate) generate_etags: u32,
+    /// Whether responses have a Last-Modified.
+    pub(crate) generate_last_mod: u32,
+    /// Whether responses have the Cache-Control and Expires of `cache_control`.
+    pub(crate) generate_cache_control: u32,
+    /// The charset of text.
+    pub(crate) charset: Arc<Charset>,
+    /// How long responses stay fresh.
+    pub(crate) cache_control: Arc<CacheControl>,
+    /// The fields that are added to each response.
+    pub(crate) extra_fields: Arc<ExtraFields>,
+    /// The files that are the content of errors.
+    pub(crate) error_pages: Arc<ErrorPages>,
+    /// The media types of files.
+    pub(crate) media_types: Arc<MediaTypes>,
 }
 
 /// What was given when the module was loaded; `None` is the default.
@@ -120,6 +179,8 @@ pub(crate) struct Parameters {
     pub(crate) document_root: Option<&'static CStr>,
     /// `address`.
     pub(crate) address: Option<&'static CStr>,
+    /// `mime_types`.
+    pub(crate) media_types: Option<&'static CStr>,
     /// `port`.
     pub(crate) port: u16,
     /// `threads`.
@@ -135,7 +196,7 @@ impl Config {
     /// Makes the first configuration. What is wrong goes to the kernel's log.
     pub(crate) fn new(given: &Parameters, context: &MaySleep) -> Result<Self> {
         let name = given.document_root.unwrap_or(Self::DOCUMENT_ROOT);
-        let document_root = DocumentRoot::open(name, context).inspect_err(|error| {
+        let document_root = DocumentRoot::parse(name, context).inspect_err(|error| {
             let why = match *error {
                 error if error == ENOENT => "no such directory",
                 error if error == ENOTDIR => "not a directory",
@@ -151,6 +212,7 @@ impl Config {
                 pr_err!("address={}: neither an IPv4 nor an IPv6 address\n", text);
             })?,
         };
+        let media_types = MediaTypes::load(given.media_types.unwrap_or(c""), context)?;
         let checked = |name: &str, range: Range, value| {
             range.check(value).inspect_err(|_| {
                 pr_err!(
@@ -177,8 +239,37 @@ impl Config {
             linger_timeout: 5,
             linger_limit: 16_777_216,
             max_header_len: 8192,
+            body_timeout: 10,
+            min_receive_rate: 240,
+            min_send_rate: 240,
+            keepalive_requests: 0,
+            compression: 1,
+            http_dir_indexing: 0,
+            hide_unreadable: 1,
+            generate_etags: 1,
+            generate_last_mod: 1,
+            generate_cache_control: 1,
+            charset: first(Charset::DEFAULT, context)?,
+            cache_control: first(CacheControl::DEFAULT, context)?,
+            extra_fields: first(ExtraFields::DEFAULT, context)?,
+            error_pages: first(ErrorPages::DEFAULT, context)?,
+            media_types: Arc::new(media_types, GFP_KERNEL)?,
         })
     }
+}
+
+/// The first value of a setting that is text.
+fn first<T: Setting>(text: &CStr, context: &MaySleep) -> Result<Arc<T>> {
+    Ok(Arc::new(T::parse(text, context)?, GFP_KERNEL)?)
+}
+
+/// A copy of `octets`.
+fn copy(octets: &[u8]) -> Result<KVec<u8>> {
+    let mut copy = KVec::from_elem(0, octets.len(), GFP_KERNEL)?;
+    for (to, from) in copy.iter_mut().zip(octets) {
+        *to = *from;
+    }
+    Ok(copy)
 }
 
 /// The octets before the NUL. (`CStr::to_bytes()` has an overflow check that the compiler can't

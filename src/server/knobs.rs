@@ -13,8 +13,8 @@ use super::config::{
     octets,
     parse_address,
     Config,
-    DocumentRoot,
     Range,
+    Setting,
     BACKING_PORT,
     BACKLOG,
     CONNECTIONS,
@@ -22,9 +22,13 @@ use super::config::{
     HEAD_LEN,
     OPTIONAL_SECONDS,
     PORT,
+    RATE,
+    REQUESTS,
     SECONDS,
+    SWITCH,
     THREADS, //
 };
+use crate::http::response::Status;
 use crate::linux::context::MaySleep;
 use crate::linux::sysctl::{
     self,
@@ -75,10 +79,16 @@ enum Subject {
         /// Its place in the configuration.
         set: fn(&mut Config, u32) -> Result,
     },
-    /// [`Config::document_root`]; a new one is gone by at once.
-    DocumentRoot,
-    /// [`Config::address`]; a new one is gone by at the next start.
-    Address,
+    /// A setting that is text.
+    Text {
+        /// When a new value is gone by.
+        effect: Effect,
+        /// Prints its value.
+        print: fn(&Config, &mut Text) -> Result,
+        /// Makes a new value of text, then updates the configuration. What may have to be waited
+        /// for (a disk, another machine) comes first: nobody should wait for it.
+        write: fn(&dyn Control, &CStr, &MaySleep) -> Result,
+    },
     /// Whether the server runs; writing 1 starts it.
     Start,
     /// Whether the server is stopped; writing 1 stops it.
@@ -95,21 +105,27 @@ pub(crate) struct Knob {
     names: &'static [&'static CStr],
     /// What it is about.
     subject: Subject,
+    /// Whether its value is lines.
+    takes_lines: bool,
 }
 
 impl Knob {
     /// A sysctl for something that is no number.
     const fn new(names: &'static [&'static CStr], subject: Subject) -> Self {
-        Self { names, subject }
+        Self {
+            names,
+            subject,
+            takes_lines: false,
+        }
     }
 }
 
 /// A sysctl for a field of [`Config`] that is a number.
 macro_rules! number {
     ($field:ident, $names:expr, $range:ident, $effect:ident) => {
-        Knob {
-            names: $names,
-            subject: Subject::Number {
+        Knob::new(
+            $names,
+            Subject::Number {
                 range: $range,
                 effect: Effect::$effect,
                 get: |config| config.$field.into(),
@@ -118,14 +134,78 @@ macro_rules! number {
                     Ok(())
                 },
             },
-        }
+        )
     };
 }
 
+/// A sysctl for a field of [`Config`] that is an [`Arc`] of a [`Setting`].
+macro_rules! text {
+    ($field:ident, $names:expr) => {
+        Knob::new(
+            $names,
+            Subject::Text {
+                effect: Effect::Now,
+                print: |config, out| config.$field.print(out),
+                write: |control, text, context| {
+                    let new = Arc::new(Setting::parse(text, context)?, GFP_KERNEL)?;
+                    control.update(
+                        &|config| {
+                            let mut config = config.clone();
+                            config.$field = Arc::clone(&new);
+                            Ok(config)
+                        },
+                        context,
+                    )
+                },
+            },
+        )
+    };
+}
+
+/// [`Config::address`].
+const ADDRESS: Subject = Subject::Text {
+    effect: Effect::NextStart,
+    print: |config, out| {
+        if config.address.is_any() {
+            out.push(b"*")
+        } else {
+            out.print(fmt!("{}", config.address))
+        }
+    },
+    write: |control, text, context| {
+        let address = parse_address(octets(text))?;
+        control.update(
+            &|config| {
+                let mut config = config.clone();
+                config.address = address;
+                Ok(config)
+            },
+            context,
+        )
+    },
+};
+
+/// Of [`Config::error_pages`] the one of 404.
+const NOT_FOUND_PAGE: Subject = Subject::Text {
+    effect: Effect::Now,
+    print: |config, out| out.push(config.error_pages.path(Status::NotFound).unwrap_or(b"")),
+    write: |control, text, context| {
+        control.update(
+            &|config| {
+                let mut config = config.clone();
+                let pages = config.error_pages.with(Status::NotFound, octets(text))?;
+                config.error_pages = Arc::new(pages, GFP_KERNEL)?;
+                Ok(config)
+            },
+            context,
+        )
+    },
+};
+
 /// All sysctls.
 static KNOBS: &[Knob] = &[
-    Knob::new(&[c"documentroot"], Subject::DocumentRoot),
-    Knob::new(&[c"address"], Subject::Address),
+    text!(document_root, &[c"documentroot"]),
+    Knob::new(&[c"address"], ADDRESS),
     number!(server_port, &[c"serverport"], PORT, NextStart),
     number!(
         client_port,
@@ -152,6 +232,30 @@ static KNOBS: &[Knob] = &[
     number!(linger_timeout, &[c"linger_timeout"], SECONDS, Now),
     number!(linger_limit, &[c"linger_limit"], DISCARD, Now),
     number!(max_header_len, &[c"max_header_len"], HEAD_LEN, Now),
+    number!(body_timeout, &[c"body_timeout"], SECONDS, Now),
+    number!(min_receive_rate, &[c"min_receive_rate"], RATE, Now),
+    number!(min_send_rate, &[c"min_send_rate"], RATE, Now),
+    number!(keepalive_requests, &[c"keepalive_requests"], REQUESTS, Now),
+    number!(compression, &[c"compression"], SWITCH, Now),
+    number!(http_dir_indexing, &[c"http_dir_indexing"], SWITCH, Now),
+    number!(hide_unreadable, &[c"hide_unreadable"], SWITCH, Now),
+    number!(generate_etags, &[c"generate_etags"], SWITCH, Now),
+    number!(generate_last_mod, &[c"generate_last_mod"], SWITCH, Now),
+    number!(
+        generate_cache_control,
+        &[c"generate_cache_control"],
+        SWITCH,
+        Now
+    ),
+    text!(cache_control, &[c"cache_control"]),
+    text!(charset, &[c"charset"]),
+    text!(media_types, &[c"mime_types"]),
+    text!(error_pages, &[c"error_pages"]),
+    Knob::new(&[c"404_page"], NOT_FOUND_PAGE),
+    Knob {
+        takes_lines: true,
+        ..text!(extra_fields, &[c"extra_header"])
+    },
     Knob::new(&[c"start"], Subject::Start),
     Knob::new(&[c"stop"], Subject::Stop),
     Knob::new(&[c"state"], Subject::State),
@@ -162,9 +266,7 @@ impl Knob {
     /// When a new value is gone by; `None` if there is none to write, or if it is a command.
     fn effect(&self) -> Option<Effect> {
         match &self.subject {
-            Subject::Number { effect, .. } => Some(*effect),
-            Subject::DocumentRoot => Some(Effect::Now),
-            Subject::Address => Some(Effect::NextStart),
+            Subject::Number { effect, .. } | Subject::Text { effect, .. } => Some(*effect),
             Subject::Start | Subject::Stop | Subject::State | Subject::Pending => None,
         }
     }
@@ -173,9 +275,7 @@ impl Knob {
     fn print(&self, config: &Config, out: &mut Text) -> Result {
         match &self.subject {
             Subject::Number { get, .. } => out.print(fmt!("{}", get(config))),
-            Subject::DocumentRoot => out.push(octets(config.document_root.name())),
-            Subject::Address if config.address.is_any() => out.push(b"*"),
-            Subject::Address => out.print(fmt!("{}", config.address)),
+            Subject::Text { print, .. } => print(config, out),
             Subject::Start | Subject::Stop | Subject::State | Subject::Pending => Ok(()),
         }
     }
@@ -191,6 +291,10 @@ impl sysctl::Knob for Knob {
             Subject::State | Subject::Pending => 0o444,
             _ => 0o644,
         }
+    }
+
+    fn takes_lines(&self) -> bool {
+        self.takes_lines
     }
 }
 
@@ -249,7 +353,7 @@ impl<C: Control> sysctl::Table for Sysctls<C> {
             Subject::Stop => out.push(if running { b"0" } else { b"1" }),
             Subject::State => out.push(if running { b"running" } else { b"stopped" }),
             Subject::Pending => self.print_pending(out),
-            Subject::Number { .. } | Subject::DocumentRoot | Subject::Address => {
+            Subject::Number { .. } | Subject::Text { .. } => {
                 let waits = knob.effect() == Some(Effect::NextStart);
                 match started_with.filter(|_| waits) {
                     Some(config) => knob.print(&config, out),
@@ -286,29 +390,7 @@ impl<C: Control> sysctl::Table for Sysctls<C> {
                     context,
                 )
             }
-            Subject::DocumentRoot => {
-                // Opened first: this may wait for another machine, and nobody should wait for it.
-                let root = Arc::new(DocumentRoot::open(value, context)?, GFP_KERNEL)?;
-                self.control.update(
-                    &|config| {
-                        let mut config = config.clone();
-                        config.document_root = root.clone();
-                        Ok(config)
-                    },
-                    context,
-                )
-            }
-            Subject::Address => {
-                let address = parse_address(text)?;
-                self.control.update(
-                    &|config| {
-                        let mut config = config.clone();
-                        config.address = address;
-                        Ok(config)
-                    },
-                    context,
-                )
-            }
+            Subject::Text { write, .. } => write(&*self.control, value, context),
         }
     }
 }

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The media types of files: those of a table that was loaded, then those built in.
+
+use super::config::{
+    octets,
+    Setting, //
+};
+use crate::http::media_type::{
+    self,
+    entries::BadWord,
+    entries::Entries,
+    EXTENSION_LEN, //
+};
+use crate::linux::context::MaySleep;
+use crate::linux::file;
+use crate::linux::sysctl::Text;
+use kernel::prelude::*;
+use kernel::rbtree::RBTree;
+use kernel::str::CString;
+
+/// The length of the longest table.
+const LIMIT: usize = 1 << 20;
+
+/// An extension in lower case, filled up with NUL.
+type Key = [u8; EXTENSION_LEN];
+
+/// The media types of files, by the extensions of their names.
+pub(crate) struct MediaTypes {
+    /// The file that was loaded; empty if there is none.
+    name: CString,
+    /// Where in `types` is the media type of an extension.
+    places: RBTree<Key, Place>,
+    /// The media types, without anything between them.
+    types: KVVec<u8>,
+}
+
+/// A part of [`MediaTypes::types`].
+#[derive(Clone, Copy)]
+struct Place {
+    start: u32,
+    end: u32,
+}
+
+impl MediaTypes {
+    /// The media type of the file called `name`, which may have directories before it.
+    #[expect(dead_code)]
+    pub(crate) fn of(&self, name: &[u8]) -> &[u8] {
+        let extension = media_type::extension(name);
+        match extension.and_then(|extension| self.look_up(extension)) {
+            Some(media_type) => media_type,
+            None => media_type::of(name).as_bytes(),
+        }
+    }
+
+    /// The media type of an extension in the table that was loaded.
+    fn look_up(&self, extension: &[u8]) -> Option<&[u8]> {
+        if self.places.is_empty() {
+            return None;
+        }
+        let place = self.places.get(&key(extension)?)?;
+        self.at(*place)
+    }
+
+    /// The media type at a place.
+    fn at(&self, place: Place) -> Option<&[u8]> {
+        let start = usize::try_from(place.start).ok()?;
+        self.types.get(start..usize::try_from(place.end).ok()?)
+    }
+
+    /// Reads the file called `name`; no file if that is empty. What is wrong with it goes to the
+    /// kernel's log.
+    pub(super) fn load(name: &CStr, context: &MaySleep) -> Result<Self> {
+        if name.is_empty() {
+            return Self::new(name, b"");
+        }
+        if !octets(name).starts_with(b"/") {
+            pr_err!("mime_types={}: not an absolute name\n", name);
+            return Err(EINVAL);
+        }
+        let table = file::read_whole(name, LIMIT, context).inspect_err(|error| {
+            let why = match *error {
+                error if error == ENOENT => "no such file",
+                error if error == EINVAL => "not a regular file, or empty",
+                error if error == EFBIG => "longer than 1 MiB",
+                error if error == ETXTBSY => "open for writing",
+                _ => "can't be read",
+            };
+            pr_err!("mime_types={}: {} ({:?})\n", name, why, error);
+        })?;
+        Self::new(name, &table)
+    }
+
+    /// Takes in the table that was read from the file called `name`.
+    fn new(name: &CStr, table: &[u8]) -> Result<Self> {
+        let mut all = Self {
+            name: CString::try_from(name)?,
+            places: RBTree::new(),
+            // No media type is there more often than in the table.
+            types: KVVec::from_elem(0, table.len(), GFP_KERNEL)?,
+        };
+        let mut last = Place { start: 0, end: 0 };
+        for entry in Entries::new(table) {
+            let entry = entry.map_err(|bad| {
+                let why = match bad.reason {
+                    BadWord::MediaType => "not a media type",
+                    BadWord::Extension => "not an extension",
+                };
+                pr_err!("mime_types={}: line {}: {}\n", name, bad.number, why);
+                EINVAL
+            })?;
+            if all.at(last) != Some(entry.media_type) {
+                last = all.add(last.end, entry.media_type)?;
+            }
+            let key = key(entry.extension).ok_or(EINVAL)?;
+            all.places.try_create_and_insert(key, last, GFP_KERNEL)?;
+        }
+        Ok(all)
+    }
+
+    /// Puts a media type at `start`.
+    fn add(&mut self, start: u32, media_type: &[u8]) -> Result<Place> {
+        let len = u32::try_from(media_type.len())?;
+        let end = start.checked_add(len).ok_or(EOVERFLOW)?;
+        let room = self
+            .types
+            .get_mut(usize::try_from(start)?..usize::try_from(end)?)
+            .ok_or(EOVERFLOW)?;
+        for (to, from) in room.iter_mut().zip(media_type) {
+            *to = *from;
+        }
+        Ok(Place { start, end })
+    }
+}
+
+impl Setting for MediaTypes {
+    fn parse(text: &CStr, context: &MaySleep) -> Result<Self> {
+        Self::load(text, context)
+    }
+
+    fn print(&self, out: &mut Text) -> Result {
+        out.push(octets(&self.name))
+    }
+}
+
+/// The key of an extension; `None` if it is longer than any in a table.
+fn key(extension: &[u8]) -> Option<Key> {
+    let mut key = [0; EXTENSION_LEN];
+    let room = key.get_mut(..extension.len())?;
+    for (to, from) in room.iter_mut().zip(extension) {
+        *to = from.to_ascii_lowercase();
+    }
+    Some(key)
+}
