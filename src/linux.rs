@@ -18,6 +18,7 @@
 //! | `struct cred` | `cred.rs` |
 //! | `struct path`, `struct kstat` | `path.rs` |
 //! | `struct file`, `struct folio` | `file.rs` |
+//! | `struct dir_context` | `directory.rs` |
 //! | `struct kernel_param` | `param.rs` |
 //! | `struct ctl_table` | `sysctl.rs` |
 //! | `struct proc_dir_entry` | `proc.rs` |
@@ -29,6 +30,7 @@ pub(crate) mod callbacks;
 pub(crate) mod context;
 pub(crate) mod cpu;
 pub(crate) mod cred;
+pub(crate) mod directory;
 pub(crate) mod file;
 pub(crate) mod fragment;
 pub(crate) mod kthread;

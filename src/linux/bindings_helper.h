@@ -13,6 +13,7 @@
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/fs_dirent.h>
 #include <linux/kernel_read_file.h>
 #include <linux/kthread.h>
 #include <linux/llist.h>

@@ -2,6 +2,7 @@
 
 //! The context that code runs in, as a type.
 
+use super::bindings;
 use core::marker::PhantomData;
 use kernel::{
     task,
@@ -21,6 +22,12 @@ impl MaySleep {
     pub(crate) fn begin() -> Self {
         task::might_sleep();
         Self(PhantomData)
+    }
+
+    /// Lets others run, if they should.
+    pub(crate) fn yield_now(&self) {
+        // SAFETY: This may sleep, as `self` shows.
+        unsafe { bindings::cond_resched() };
     }
 }
 

@@ -54,12 +54,6 @@ impl File {
         Self { file }
     }
 
-    /// Asks the security modules once more, now that the file is open, as `open()` does.
-    pub(super) fn check_opened(&self, mask: u32) -> Result {
-        // SAFETY: By the type invariant the file is valid.
-        to_result(unsafe { bindings::security_file_post_open(self.file.as_ptr(), mask as c_int) })
-    }
-
     /// Adds what is in the page cache now: up to `len` octets from `offset` on. Returns how many.
     ///
     /// Ends early at the first page that is not there or not up to date, at the end of the file,
@@ -135,22 +129,9 @@ impl File {
 
 impl Drop for File {
     /// May sleep.
-    ///
-    /// From a kernel thread `fput()` leaves the work to one work item of the whole system, which
-    /// closed files could pile up behind. A file that was deleted is left to it all the same: its
-    /// blocks may have to be freed.
     fn drop(&mut self) {
-        let file = self.file.as_ptr();
-        // SAFETY: By the type invariant the file is valid, and an open one has an inode.
-        let links =
-            unsafe { addr_of!((*(*file).f_inode).__bindgen_anon_1.i_nlink).read_volatile() };
-        if links == 0 {
-            // SAFETY: By the type invariant the reference is ours.
-            unsafe { bindings::fput(file) };
-        } else {
-            // SAFETY: As above; this may sleep.
-            unsafe { bindings::__fput_sync(file) };
-        }
+        // SAFETY: By the type invariant the reference is ours.
+        unsafe { close(self.file) };
     }
 }
 
@@ -181,6 +162,39 @@ pub(crate) fn read_whole(name: &CStr, limit: usize, _context: &MaySleep) -> Resu
     }
     // SAFETY: The buffer is ours, was made by `vmalloc()`, and so much of it was filled.
     Ok(unsafe { VVec::from_raw_parts(buffer.cast(), len, len) })
+}
+
+/// Gives up a reference to an open file.
+///
+/// From a kernel thread `fput()` leaves the work to one work item of the whole system, which closed
+/// files could pile up behind. A file that was deleted is left to it all the same: its blocks may
+/// have to be freed.
+///
+/// # Safety
+///
+/// The caller gives up one reference to `file`, and may sleep.
+pub(super) unsafe fn close(file: NonNull<bindings::file>) {
+    let file = file.as_ptr();
+    // SAFETY: By the safety requirements the file is valid, and an open one has an inode.
+    let links = unsafe { addr_of!((*(*file).f_inode).__bindgen_anon_1.i_nlink).read_volatile() };
+    if links == 0 {
+        // SAFETY: By the safety requirements the reference is ours.
+        unsafe { bindings::fput(file) };
+    } else {
+        // SAFETY: As above; this may sleep.
+        unsafe { bindings::__fput_sync(file) };
+    }
+}
+
+/// Asks the security modules once more, now that `file` is open, as `open()` does.
+///
+/// # Safety
+///
+/// `file` is valid.
+pub(super) unsafe fn check_opened(file: NonNull<bindings::file>) -> Result {
+    let mask = bindings::MAY_READ as c_int;
+    // SAFETY: By the safety requirements.
+    to_result(unsafe { bindings::security_file_post_open(file.as_ptr(), mask) })
 }
 
 /// Adds at most `len` octets at `offset` out of one folio. `None` if there are none to be had, or

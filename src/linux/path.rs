@@ -10,7 +10,11 @@
 
 use super::bindings;
 use super::context::MaySleep;
-use super::file::File;
+use super::directory::Directory;
+use super::file::{
+    self,
+    File, //
+};
 use core::mem::MaybeUninit;
 use core::ptr::{
     addr_of,
@@ -211,17 +215,43 @@ impl Path {
     /// file can be opened later; or that [`Lookup::Cached`] can't do it, because an access control
     /// list may have to be read. Reading updates the access time as the mount says.
     pub(crate) fn open(&self, mode: Lookup, _context: &MaySleep) -> Result<Option<File>> {
-        if !self.is_regular() {
+        if self.kind() != Kind::Regular {
             return Err(EACCES);
         }
         if (mode == Lookup::Cached && self.is_slow_to_open()) || !self.may_read(mode)? {
             return Ok(None);
         }
 
+        let Some(file) = self.open_file(0)? else {
+            return Ok(None);
+        };
+        // SAFETY: The reference is ours. It is a regular file open for reading: an inode never
+        // changes its type.
+        Ok(Some(unsafe { File::from_raw(file) }))
+    }
+
+    /// Opens a directory for reading; anything else is refused unopened (`ENOTDIR`).
+    ///
+    /// Checks the permission of the current credentials and asks the security modules. Fails with
+    /// `EAGAIN` if somebody has been asked to give up a lease.
+    pub(crate) fn open_directory(&self, _context: &MaySleep) -> Result<Directory> {
+        if self.kind() != Kind::Directory {
+            return Err(ENOTDIR);
+        }
+        self.may_read(Lookup::MayBlock)?;
+        let file = self.open_file(bindings::O_DIRECTORY)?.ok_or(EAGAIN)?;
+        // SAFETY: Nobody else knows of the file. It is a directory open for reading: an inode
+        // never changes its type.
+        Ok(unsafe { Directory::from_raw(file) })
+    }
+
+    /// Opens it for reading, and gives the caller the only reference. `None` means that the holder
+    /// of a lease has been asked to give it up.
+    fn open_file(&self, flags: u32) -> Result<Option<NonNull<bindings::file>>> {
         // O_RDONLY is 0.
-        let flags = (bindings::O_NONBLOCK | bindings::O_LARGEFILE) as c_int;
+        let flags = (bindings::O_NONBLOCK | bindings::O_LARGEFILE | flags) as c_int;
         // SAFETY: By the type invariant the path is valid, and the credentials of the current task
-        // live while it has them; this may sleep.
+        // live while it has them; the only callers may sleep.
         let file = from_err_ptr(unsafe {
             bindings::dentry_open(&self.path, flags, bindings::current_cred())
         });
@@ -230,11 +260,23 @@ impl Path {
             Err(error) if error == EAGAIN => return Ok(None),
             Err(error) => return Err(error),
         };
-        // SAFETY: `dentry_open()` has given us the reference. It is a regular file open for
-        // reading: an inode never changes its type.
-        let file = unsafe { File::from_raw(file) };
-        file.check_opened(bindings::MAY_READ)?;
+        // SAFETY: `dentry_open()` has given us a reference.
+        if let Err(error) = unsafe { file::check_opened(file) } {
+            // SAFETY: As above, and the only callers may sleep.
+            unsafe { file::close(file) };
+            return Err(error);
+        }
         Ok(Some(file))
+    }
+
+    /// Whether the current credentials may read the file, or pass through the directory.
+    pub(crate) fn is_accessible(&self, _context: &MaySleep) -> bool {
+        let mask = match self.kind() {
+            Kind::Directory => bindings::MAY_EXEC,
+            Kind::Regular | Kind::Other => bindings::MAY_READ,
+        };
+        // SAFETY: By the type invariant the path is valid and has an inode; this may sleep.
+        to_result(unsafe { bindings::path_permission(&self.path, mask as c_int) }).is_ok()
     }
 
     /// Checks the permission to read. False if that can't be told without waiting.
@@ -242,8 +284,8 @@ impl Path {
         let mask = bindings::MAY_OPEN | bindings::MAY_READ;
         let result = match mode {
             Lookup::MayBlock => {
-                // SAFETY: By the type invariant the path is valid and has an inode; the only
-                // caller may sleep.
+                // SAFETY: By the type invariant the path is valid and has an inode; the callers of
+                // this mode may sleep.
                 to_result(unsafe { bindings::path_permission(&self.path, mask as c_int) })
             }
             Lookup::Cached => {
@@ -270,14 +312,14 @@ impl Path {
         flags & (bindings::S_VERITY | bindings::S_ENCRYPTED) != 0
     }
 
-    /// Whether this is a regular file.
-    fn is_regular(&self) -> bool {
+    /// The type of the file.
+    fn kind(&self) -> Kind {
         // SAFETY: By the type invariant the dentry is valid.
         let inode = unsafe { bindings::d_backing_inode(self.path.dentry) };
         // SAFETY: By the type invariant there is an inode, and the dentry keeps it. Its mode may
         // change concurrently, hence volatile; its type does not.
         let mode = unsafe { addr_of!((*inode).i_mode).read_volatile() };
-        Kind::of(mode) == Kind::Regular
+        Kind::of(mode)
     }
 }
 
