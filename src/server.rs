@@ -20,6 +20,8 @@
 pub(crate) mod config;
 mod connection;
 mod content;
+#[allow(dead_code)]
+mod directory;
 mod dispatch;
 mod job;
 pub(crate) mod knobs;

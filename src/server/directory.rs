@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The listing of a directory that has no index.
+//!
+//! ```text
+//!   names        as the directory has them, without those that begin with a dot
+//!     |  each is looked up, as a request for it would be
+//!   entries      files and directories, in the order in which they are shown
+//!     |
+//!   text         HTML or JSON
+//! ```
+//!
+//! All three are limited, so that nobody makes a directory that takes all memory or all time; a
+//! listing that isn't complete says so.
+
+use crate::http::listing::{
+    self,
+    Entry,
+    Format,
+    Listing, //
+};
+use crate::http::writer::Writer;
+use crate::linux::context::MaySleep;
+use crate::linux::path::{
+    Attributes,
+    Kind,
+    Lookup,
+    Path,
+    Root, //
+};
+use core::cmp::Ordering;
+use core::ops::ControlFlow;
+use kernel::prelude::*;
+use kernel::rbtree::RBTree;
+use kernel::str::CStr;
+
+/// Entries of a directory that are looked up and shown.
+const ENTRIES: usize = 10_000;
+
+/// Entries of a directory that are looked at, with those that are hidden.
+const SEEN: usize = 4 * ENTRIES;
+
+/// Octets of a listing.
+const TEXT_LEN: usize = 4 << 20;
+
+/// Octets of the buffer for names when it is made.
+const NAMES_LEN: usize = 4096;
+
+/// Octets of the longest name in a directory.
+const NAME_MAX: usize = u8::MAX as usize;
+
+/// Permission bit of others to read a file, or to list a directory.
+const MODE_READ: u16 = 0o004;
+
+/// Permission bit of others to pass through a directory.
+const MODE_SEARCH: u16 = 0o001;
+
+/// Lists the directory `name` below `root`, which is a [`Path::name`](crate::http::target::Path),
+/// with the credentials of the caller.
+///
+/// Left out are names that begin with a dot, what is neither a file nor a directory, and what can't
+/// be looked up; with `hide_unreadable` also what others may not read or, if it is a directory,
+/// pass through. Directories come first, then files, each in the order of their octets.
+///
+/// Fails with `ENOTDIR` if it isn't a directory, with `EACCES` if others may not list it, and as
+/// lookups do. Takes as long as the file system takes to answer.
+pub(super) fn list(
+    root: &Root,
+    name: &[u8],
+    format: Format,
+    hide_unreadable: bool,
+    context: &MaySleep,
+) -> Result<KVVec<u8>> {
+    let mut place = Place::new(root, name)?;
+    let found = place.find(&[], context)?;
+    let attributes = found.attributes(context)?;
+    if attributes.kind != Kind::Directory {
+        return Err(ENOTDIR);
+    }
+    if attributes.mode & MODE_READ == 0 {
+        return Err(EACCES);
+    }
+    let names = Names::collect(&found, context)?;
+    let entries = look_up(&mut place, &names, hide_unreadable, context)?;
+    write(format, name, &entries, names.is_truncated, context)
+}
+
+/// Where names are looked up.
+struct Place<'a> {
+    root: &'a Root,
+    /// The name of the directory and a slash, with room for a name and NUL.
+    buffer: KVVec<u8>,
+    /// Octets of the former.
+    prefix: usize,
+}
+
+impl<'a> Place<'a> {
+    /// The directory `name` below `root`.
+    fn new(root: &'a Root, name: &[u8]) -> Result<Self> {
+        let slash: &[u8] = if name.is_empty() { b"" } else { b"/" };
+        let prefix = name.len().saturating_add(slash.len());
+        let len = prefix.saturating_add(NAME_MAX + 1);
+        let mut buffer = KVVec::from_elem(0, len, GFP_KERNEL)?;
+        for (to, from) in buffer.iter_mut().zip([name, slash].into_iter().flatten()) {
+            *to = *from;
+        }
+        Ok(Self {
+            root,
+            buffer,
+            prefix,
+        })
+    }
+
+    /// Looks up an entry of the directory; an empty name is the directory itself.
+    fn find(&mut self, entry: &[u8], context: &MaySleep) -> Result<Path> {
+        let rest = self.buffer.get_mut(self.prefix..).unwrap_or_default();
+        for (to, from) in rest.iter_mut().zip([entry, b"\0"].into_iter().flatten()) {
+            *to = *from;
+        }
+        let len = self.prefix.saturating_add(entry.len()).saturating_add(1);
+        let name = self.buffer.get(..len).ok_or(ENAMETOOLONG)?;
+        let name = CStr::from_bytes_with_nul(name).map_err(|_| ENOENT)?;
+        self.root
+            .lookup(name, Lookup::MayBlock, context)?
+            .ok_or(EBUSY)
+    }
+}
+
+/// Names of the entries of a directory.
+struct Names {
+    /// All of them, each behind an octet that is its length.
+    octets: KVVec<u8>,
+    /// How many.
+    count: usize,
+    /// Whether there are more.
+    is_truncated: bool,
+}
+
+impl Names {
+    /// Reads a directory.
+    fn collect(directory: &Path, context: &MaySleep) -> Result<Self> {
+        let mut names = Self {
+            octets: KVVec::with_capacity(NAMES_LEN, GFP_KERNEL)?,
+            count: 0,
+            is_truncated: false,
+        };
+        let mut seen: usize = 0;
+        let mut result = Ok(());
+        let mut directory = directory.open_directory(context)?;
+        directory.entries(
+            &mut |name, kind| {
+                seen = seen.saturating_add(1);
+                let is_shown = is_shown(name) && kind != Some(Kind::Other);
+                if seen > SEEN || (is_shown && names.count >= ENTRIES) {
+                    names.is_truncated = true;
+                    return ControlFlow::Break(());
+                }
+                if is_shown {
+                    result = names.add(name);
+                }
+                match result {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
+                }
+            },
+            context,
+        )?;
+        result?;
+        Ok(names)
+    }
+
+    /// Adds a name.
+    fn add(&mut self, name: &[u8]) -> Result {
+        let needed = name.len().saturating_add(1);
+        let free = self.octets.capacity().saturating_sub(self.octets.len());
+        if free < needed {
+            let capacity = self.octets.capacity().saturating_mul(2).max(needed);
+            let mut octets = KVVec::with_capacity(capacity, GFP_KERNEL)?;
+            append(&mut octets, &self.octets)?;
+            self.octets = octets;
+        }
+        append(&mut self.octets, &[u8::try_from(name.len())?])?;
+        append(&mut self.octets, name)?;
+        self.count = self.count.saturating_add(1);
+        Ok(())
+    }
+
+    /// The names.
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &*self.octets;
+        core::iter::from_fn(move || {
+            let (len, behind) = rest.split_first()?;
+            let (name, behind) = behind.split_at_checked(usize::from(*len))?;
+            rest = behind;
+            Some(name)
+        })
+    }
+}
+
+/// Whether an entry of this name is shown: it isn't hidden, and can be asked for.
+fn is_shown(name: &[u8]) -> bool {
+    let is_hidden = name.first().is_none_or(|first| *first == b'.');
+    let is_odd = name.iter().any(|octet| matches!(octet, b'/' | b'\0'));
+    !is_hidden && !is_odd && name.len() <= NAME_MAX
+}
+
+/// Adds octets for which there is room.
+fn append(octets: &mut KVVec<u8>, more: &[u8]) -> Result {
+    for octet in more {
+        octets.push_within_capacity(*octet)?;
+    }
+    Ok(())
+}
+
+/// What entries are sorted by.
+#[derive(PartialEq, Eq)]
+struct Key<'a> {
+    is_file: bool,
+    name: &'a [u8],
+}
+
+impl Ord for Key<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // False comes first. (The order of slices has an overflow check that the compiler can't
+        // prove away.)
+        let by_kind = self.is_file.cmp(&other.is_file);
+        by_kind.then_with(|| self.name.iter().cmp(other.name))
+    }
+}
+
+impl PartialOrd for Key<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The entries of a directory, in the order in which they are shown.
+type Entries<'a> = RBTree<Key<'a>, Attributes>;
+
+/// Looks names up.
+fn look_up<'a>(
+    place: &mut Place<'_>,
+    names: &'a Names,
+    hide_unreadable: bool,
+    context: &MaySleep,
+) -> Result<Entries<'a>> {
+    let mut entries = RBTree::new();
+    for name in names.iter() {
+        context.yield_now();
+        let found = place.find(name, context);
+        let attributes = found.and_then(|found| {
+            let attributes = found.attributes(context)?;
+            let is_seen = !hide_unreadable || is_open(&attributes, &found, context);
+            Ok(is_seen.then_some(attributes))
+        });
+        let attributes = match attributes {
+            Ok(Some(attributes)) if attributes.kind != Kind::Other => attributes,
+            Err(error) if error == ENOMEM => return Err(error),
+            // It can't be asked for either.
+            Ok(_) | Err(_) => continue,
+        };
+        let is_file = attributes.kind == Kind::Regular;
+        entries.try_create_and_insert(Key { is_file, name }, attributes, GFP_KERNEL)?;
+    }
+    Ok(entries)
+}
+
+/// Whether everybody may read a file, or pass through a directory, and the server, too.
+fn is_open(attributes: &Attributes, found: &Path, context: &MaySleep) -> bool {
+    let needed = match attributes.kind {
+        Kind::Directory => MODE_SEARCH,
+        Kind::Regular | Kind::Other => MODE_READ,
+    };
+    attributes.mode & needed != 0 && found.is_accessible(context)
+}
+
+/// Writes the listing of the directory `name`.
+fn write(
+    format: Format,
+    name: &[u8],
+    entries: &Entries<'_>,
+    is_truncated: bool,
+    context: &MaySleep,
+) -> Result<KVVec<u8>> {
+    let bound = entries
+        .keys()
+        .map(|key| listing::entry_bound(key.name.len()))
+        .fold(listing::begin_bound(name.len()), usize::saturating_add)
+        .saturating_add(listing::END_BOUND)
+        .min(TEXT_LEN);
+    let mut text = KVVec::from_elem(0, bound, GFP_KERNEL)?;
+    let mut is_truncated = is_truncated;
+    let mut out = Writer::new(&mut text);
+    let mut listing = Listing::begin(format, name, &mut out);
+    for (key, attributes) in entries.iter() {
+        context.yield_now();
+        let needed = listing::entry_bound(key.name.len()).saturating_add(listing::END_BOUND);
+        if bound.saturating_sub(out.len()) < needed {
+            is_truncated = true;
+            break;
+        }
+        let entry = Entry {
+            name: key.name,
+            is_directory: !key.is_file,
+            size: attributes.size,
+            modified: attributes.modified.seconds,
+        };
+        listing.entry(&entry, &mut out);
+    }
+    listing.end(is_truncated, &mut out);
+    let len = out.finish().ok_or(EINVAL)?;
+    text.truncate(len);
+    // The bounds are for the worst names; what is sent to a slow client is kept for long.
+    text.shrink_to(0, GFP_KERNEL)?;
+    Ok(text)
+}
