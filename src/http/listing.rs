@@ -17,7 +17,7 @@
 //!
 //! The JSON is an object: `path`, `parent` unless it is the root, and `entries`, an array of
 //! objects with `name`, `href`, `type` (`directory` or `file`), `size` in octets if it is a file,
-//! and `modified` (RFC 3339).
+//! and `modified` (RFC 3339). Behind these, `truncated` is true if entries are missing.
 
 use super::accept;
 use super::date;
@@ -62,8 +62,14 @@ const HTML_TABLE: &[u8] = b"</bdi></h1>\n\
 /// The entry of the parent directory.
 const HTML_PARENT: &[u8] = b"<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n";
 
+/// Behind the last entry.
+const HTML_TABLE_END: &[u8] = b"</tbody>\n</table>\n";
+
+/// What is said when entries are missing.
+const HTML_TRUNCATED: &[u8] = b"<p>There are more entries than are shown.</p>\n";
+
 /// The end of a document.
-const HTML_END: &[u8] = b"</tbody>\n</table>\n</body>\n</html>\n";
+const HTML_END: &[u8] = b"</body>\n</html>\n";
 
 /// Octets of an entry without its name, at most.
 const ENTRY_LEN: usize = 192;
@@ -137,7 +143,7 @@ pub(crate) const fn entry_bound(len: usize) -> usize {
 }
 
 /// Octets that the end needs at most.
-pub(crate) const END_BOUND: usize = HTML_END.len();
+pub(crate) const END_BOUND: usize = HTML_TABLE_END.len() + HTML_TRUNCATED.len() + HTML_END.len();
 
 /// A listing that is being written.
 #[derive(Clone, Copy, Debug)]
@@ -236,10 +242,17 @@ impl Listing {
         self.has_entries = true;
     }
 
-    /// Ends the listing.
-    pub(crate) fn end(self, out: &mut Writer<'_>) {
+    /// Ends the listing, and says if entries are missing.
+    pub(crate) fn end(self, is_truncated: bool, out: &mut Writer<'_>) {
         match self.format {
-            Format::Html => out.put(HTML_END),
+            Format::Html => {
+                out.put(HTML_TABLE_END);
+                if is_truncated {
+                    out.put(HTML_TRUNCATED);
+                }
+                out.put(HTML_END);
+            }
+            Format::Json if is_truncated => out.put(b"\n],\"truncated\":true}\n"),
             Format::Json => out.put(b"\n]}\n"),
         }
     }
@@ -349,7 +362,7 @@ mod tests {
             for entry in entries {
                 listing.entry(entry, out);
             }
-            listing.end(out);
+            listing.end(false, out);
         });
         String::from_utf8(octets.unwrap()).unwrap()
     }
@@ -414,6 +427,25 @@ mod tests {
              {\"name\":\"d\",\"href\":\"./d\",\"type\":\"file\",\"size\":1536,\
              \"modified\":\"1994-11-06T08:49:37Z\"}\n]}\n"
         );
+    }
+
+    #[test]
+    fn missing_entries_are_told() {
+        let end = |format, is_truncated| {
+            let listing = Listing {
+                format,
+                has_entries: true,
+            };
+            String::from_utf8(written(|out| listing.end(is_truncated, out)).unwrap()).unwrap()
+        };
+        assert_eq!(
+            end(Format::Html, true),
+            "</tbody>\n</table>\n<p>There are more entries than are shown.</p>\n\
+             </body>\n</html>\n"
+        );
+        assert!(!end(Format::Html, false).contains("more entries"));
+        assert_eq!(end(Format::Json, true), "\n],\"truncated\":true}\n");
+        assert_eq!(end(Format::Json, false), "\n]}\n");
     }
 
     #[test]
@@ -529,7 +561,10 @@ mod tests {
                 format,
                 has_entries: true,
             };
-            assert!(written(|out| listing.end(out)).unwrap().len() <= END_BOUND);
+            for is_truncated in [false, true] {
+                let end = written(|out| listing.end(is_truncated, out));
+                assert!(end.unwrap().len() <= END_BOUND);
+            }
         }
     }
 
