@@ -41,6 +41,7 @@ pub(crate) mod page_frag;
 pub(crate) mod param;
 pub(crate) mod path;
 pub(crate) mod proc;
+pub(crate) mod random;
 pub(crate) mod sock;
 pub(crate) mod socket;
 pub(crate) mod stream;

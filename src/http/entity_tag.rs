@@ -2,11 +2,12 @@
 
 //! Entity tags (RFC 9110 8.8.3): how ours are made, and how a client's are read.
 
+use super::content_coding::Coding;
 use super::token;
 use super::writer::Writer;
 
-/// The length of the longest tag that is made: quotes, five numbers and four dashes.
-const LEN: usize = 80;
+/// The length of the longest tag that is made: quotes, five numbers, a coding and five dashes.
+const LEN: usize = 88;
 
 /// What is known of a file that changes whenever its content does.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Change {
     pub(crate) size: u64,
     /// Number of the inode: another file under the same name is another representation.
     pub(crate) inode: u64,
+    /// The coding of the content: one file may be given in two codings by its names.
+    pub(crate) coding: Coding,
 }
 
 /// A strong entity tag, quotes included.
@@ -50,6 +53,10 @@ impl EntityTag {
         out.hex(change.size);
         out.put(b"-");
         out.hex(change.inode);
+        if change.coding != Coding::Identity {
+            out.put(b"-");
+            out.put(change.coding.name().as_bytes());
+        }
         out.put(b"\"");
         let len = out.len();
         Self { octets, len }
@@ -120,9 +127,14 @@ mod tests {
             nanoseconds: 999_999_999,
             size: 0x1_0000_0000,
             inode: 42,
+            coding: Coding::Identity,
         };
         let tag = EntityTag::new(&change);
         assert_eq!(tag.as_bytes(), b"\"654321ff-3b9ac9ff-100000000-2a\"");
+        change.coding = Coding::Gzip;
+        let tag = EntityTag::new(&change);
+        assert_eq!(tag.as_bytes(), b"\"654321ff-3b9ac9ff-100000000-2a-gzip\"");
+        change.coding = Coding::Identity;
         change.cookie = Some(7);
         let tag = EntityTag::new(&change);
         assert_eq!(tag.as_bytes(), b"\"654321ff-3b9ac9ff-7-100000000-2a\"");
@@ -136,8 +148,9 @@ mod tests {
             nanoseconds: u32::MAX,
             size: u64::MAX,
             inode: u64::MAX,
+            coding: Coding::Gzip,
         });
-        assert!(tag.as_bytes().ends_with(b"-ffffffffffffffff\""));
+        assert!(tag.as_bytes().ends_with(b"-ffffffffffffffff-gzip\""));
         assert!(tag.as_bytes().len() < LEN);
     }
 }

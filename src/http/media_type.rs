@@ -153,6 +153,41 @@ pub(crate) fn takes_charset(media_type: &[u8]) -> bool {
     ((is_text && !is_xml) || is(&SCRIPTS)) && token::find(media_type, b';').is_none()
 }
 
+/// Whether content of `media_type` is compressed by itself, so that it is no use to have it in a
+/// content coding.
+pub(crate) fn is_compressed(media_type: &[u8]) -> bool {
+    const KINDS: [&[u8]; 3] = [b"image/", b"audio/", b"video/"];
+    const IMAGES: [&[u8]; 5] = [
+        b"image/svg+xml",
+        b"image/bmp",
+        b"image/x-ms-bmp",
+        b"image/vnd.microsoft.icon",
+        b"image/x-icon",
+    ];
+    const OTHERS: [&[u8]; 9] = [
+        b"font/woff",
+        b"font/woff2",
+        b"application/gzip",
+        b"application/zip",
+        b"application/zstd",
+        b"application/x-7z-compressed",
+        b"application/x-bzip2",
+        b"application/x-xz",
+        b"application/java-archive",
+    ];
+    let is = |names: &[&[u8]]| {
+        names
+            .iter()
+            .any(|name| media_type.eq_ignore_ascii_case(name))
+    };
+    let is_kind = KINDS.iter().any(|kind| {
+        media_type
+            .split_at_checked(kind.len())
+            .is_some_and(|(start, _)| start.eq_ignore_ascii_case(kind))
+    });
+    (is_kind && !is(&IMAGES)) || is(&OTHERS)
+}
+
 /// Whether `name` can be configured as a charset: whether it is a token (RFC 9110 8.3.2), and not
 /// longer than the name of a charset may be.
 pub(crate) fn is_charset(name: &[u8]) -> bool {
@@ -167,6 +202,20 @@ mod tests {
     use super::entries::is_extension;
     use super::entries::is_media_type;
     use super::*;
+
+    #[test]
+    fn what_is_compressed_needs_no_coding() {
+        for name in [
+            "a.png", "a.JPG", "a.mp4", "a.ogg", "a.woff2", "a.gz", "a.zip", "a.webp",
+        ] {
+            assert!(is_compressed(of(name.as_bytes()).as_bytes()), "{name}");
+        }
+        for name in [
+            "a.html", "a.svg", "a.ico", "a.bmp", "a.wasm", "a.json", "a.pdf", "a", "a.ttf",
+        ] {
+            assert!(!is_compressed(of(name.as_bytes()).as_bytes()), "{name}");
+        }
+    }
 
     #[test]
     fn the_table_is_sorted_and_in_lower_case() {

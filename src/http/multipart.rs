@@ -69,8 +69,8 @@ pub(crate) struct Multipart<'a> {
     pub(crate) ranges: &'a [ByteRange],
     /// What separates them.
     pub(crate) boundary: Boundary,
-    /// The media type of the representation.
-    pub(crate) media_type: &'a str,
+    /// The Content-Type of the representation.
+    pub(crate) media_type: &'a [u8],
     /// The length of the representation.
     pub(crate) length: u64,
 }
@@ -80,7 +80,7 @@ impl<'a> Multipart<'a> {
     pub(crate) fn new(
         ranges: &'a Ranges,
         boundary: Boundary,
-        media_type: &'a str,
+        media_type: &'a [u8],
         length: u64,
     ) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl<'a> Multipart<'a> {
         head.lines(b"--");
         head.lines(self.boundary.as_bytes());
         head.lines(b"\r\n");
-        head.content_type(self.media_type);
+        head.field("Content-Type", self.media_type);
         head.content_range(*range, self.length);
         head.finish()
     }
@@ -168,7 +168,7 @@ mod tests {
                 ByteRange { first: 0, end: 1 },
             ],
             boundary: Boundary::new(0x1234),
-            media_type: "text/plain; charset=utf-8",
+            media_type: b"text/plain; charset=utf-8",
             length: 1000,
         };
         let content = content(&multipart, &whole);
@@ -205,7 +205,7 @@ mod tests {
             let multipart = Multipart {
                 ranges: &ranges,
                 boundary: Boundary::new(0),
-                media_type: "text/css",
+                media_type: b"text/css",
                 length,
             };
             multipart.content_length()
@@ -223,7 +223,7 @@ mod tests {
             let multipart = Multipart {
                 ranges: &ranges,
                 boundary: Boundary::new(u64::MAX),
-                media_type: "application/octet-stream",
+                media_type: b"application/octet-stream",
                 length: u64::MAX,
             };
             multipart.content_length()
@@ -246,7 +246,7 @@ mod tests {
             first: u64::MAX - 2,
             end: u64::MAX - 1,
         }; 2];
-        let fits = |media_type| {
+        let fits = |media_type: &[u8]| {
             let multipart = Multipart {
                 ranges: &ranges,
                 boundary: Boundary::new(7),
@@ -258,11 +258,11 @@ mod tests {
                 multipart.content_length().is_some(),
             )
         };
-        let long = "a".repeat(130);
+        let long = [b'a'; 130];
         assert_eq!(fits(&long[..120]), (true, true));
         assert_eq!(fits(&long), (false, false));
         // Nothing but a value can be written there.
-        assert_eq!(fits("a\r\n\r\nb"), (false, false));
+        assert_eq!(fits(b"a\r\n\r\nb"), (false, false));
     }
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
         let multipart = Multipart {
             ranges: &ranges,
             boundary: Boundary::new(0),
-            media_type: "a/b",
+            media_type: b"a/b",
             length: 2 + GAP,
         };
         let cost = multipart.head(1, &mut [0; HEAD_LEN]).unwrap();

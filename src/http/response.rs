@@ -10,6 +10,7 @@
 //! describe the representation, more than a 304 has (15.3.7).
 
 use super::cache_control::Freshness;
+use super::content_coding::Coding;
 use super::date;
 use super::media_type;
 use super::range::ByteRange;
@@ -209,17 +210,19 @@ impl<'b> Head<'b> {
 
     /// Content-Type of a file, with `charset` if the media type takes one and it isn't empty.
     pub(crate) fn content_type_with(&mut self, media_type: &[u8], charset: &[u8]) {
-        if charset.is_empty() || !media_type::takes_charset(media_type) {
-            return self.field("Content-Type", media_type);
-        }
-        if token::field_len(media_type) != media_type.len() || !media_type::is_charset(charset) {
-            return self.out.fail();
-        }
         self.out.put(b"Content-Type: ");
-        self.out.put(media_type);
-        self.out.put(b"; charset=");
-        self.out.put(charset);
+        put_content_type(media_type, charset, &mut self.out);
         self.out.put(b"\r\n");
+    }
+
+    /// Content-Encoding (RFC 9110 8.4).
+    pub(crate) fn content_encoding(&mut self, coding: Coding) {
+        self.field("Content-Encoding", coding.name().as_bytes());
+    }
+
+    /// Vary (RFC 9110 12.5.5): the field of the request that has made a difference, or might have.
+    pub(crate) fn vary(&mut self, name: &[u8]) {
+        self.field("Vary", name);
     }
 
     /// Content-Length (RFC 9110 8.6).
@@ -321,6 +324,30 @@ impl<'b> Head<'b> {
     pub(crate) fn finish_part(self) -> Option<usize> {
         self.out.finish()
     }
+}
+
+/// Writes the value of Content-Type as [`Head::content_type_with`] does; `None` if it does not fit, or
+/// is not valid.
+pub(crate) fn content_type(media_type: &[u8], charset: &[u8], out: &mut [u8]) -> Option<usize> {
+    let mut out = Writer::new(out);
+    put_content_type(media_type, charset, &mut out);
+    out.finish()
+}
+
+/// Writes a media type, with `charset` if it takes one and that isn't empty.
+fn put_content_type(media_type: &[u8], charset: &[u8], out: &mut Writer<'_>) {
+    if token::field_len(media_type) != media_type.len() {
+        return out.fail();
+    }
+    out.put(media_type);
+    if charset.is_empty() || !media_type::takes_charset(media_type) {
+        return;
+    }
+    if !media_type::is_charset(charset) {
+        return out.fail();
+    }
+    out.put(b"; charset=");
+    out.put(charset);
 }
 
 /// Writes a short HTML document that says what went wrong; `None` if it does not fit.

@@ -28,6 +28,7 @@
 #include <linux/path.h>
 #include <linux/pipe_fs_i.h>
 #include <linux/proc_fs.h>
+#include <linux/random.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/security.h>

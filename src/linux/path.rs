@@ -354,7 +354,7 @@ impl Kind {
 }
 
 /// A point in time, as file systems keep it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Timestamp {
     /// Seconds since the beginning of 1970, UTC.
     pub(crate) seconds: i64,

@@ -264,8 +264,8 @@ fn first<T: Setting>(text: &CStr, context: &MaySleep) -> Result<Arc<T>> {
 }
 
 /// A copy of `octets`.
-fn copy(octets: &[u8]) -> Result<KVec<u8>> {
-    let mut copy = KVec::from_elem(0, octets.len(), GFP_KERNEL)?;
+pub(super) fn copy(octets: &[u8]) -> Result<KVVec<u8>> {
+    let mut copy = KVVec::from_elem(0, octets.len(), GFP_KERNEL)?;
     for (to, from) in copy.iter_mut().zip(octets) {
         *to = *from;
     }

@@ -18,6 +18,7 @@
 //! last octets and a FIN, and throws away what still comes, so that no RST overtakes the response
 //! (RFC 9112 9.6).
 
+use super::dispatch::Reason;
 use super::job::Job;
 use super::lookup;
 use super::response::Response;
@@ -137,8 +138,8 @@ pub(super) enum Phase {
     /// For the head of a request.
     #[default]
     Receiving,
-    /// For a file to be opened.
-    Opening(Arc<Job<lookup::Open>>),
+    /// For a file to be opened; or for the error page for that reason.
+    Opening(Arc<Job<lookup::Open>>, Option<Reason>),
     /// For room in the send buffer, or for octets of a file.
     Sending(Response),
     /// For the rest of the request's body, after the response.
@@ -155,11 +156,11 @@ impl Phase {
             Event::StateChange => true,
             Event::DataReady => match self {
                 Phase::Receiving | Phase::Draining(_) | Phase::Lingering => true,
-                Phase::Opening(_) | Phase::Sending(_) => false,
+                Phase::Opening(..) | Phase::Sending(_) => false,
             },
             Event::WriteSpace => match self {
                 Phase::Sending(response) => !response.is_reading(),
-                Phase::Receiving | Phase::Opening(_) | Phase::Draining(_) | Phase::Lingering => {
+                Phase::Receiving | Phase::Opening(..) | Phase::Draining(_) | Phase::Lingering => {
                     false
                 }
             },
@@ -179,7 +180,7 @@ pub(super) enum Timer {
     Send,
     /// The time until sending is tried again for which there was no memory.
     Memory,
-    /// The time for the body of a request.
+    /// The time in which a part of a request's body must come.
     Body,
     /// The time for the peer's FIN.
     Linger,
@@ -210,8 +211,9 @@ pub(crate) struct State {
     pub(super) scanned: usize,
     /// Octets of the request's body that were passed over.
     pub(super) drained: u64,
-    /// Octets that the peer had acknowledged when [`Timer::Send`] was set.
-    pub(super) acknowledged: u64,
+    /// Octets that had been acknowledged when [`Timer::Send`] was set, or had come when
+    /// [`Timer::Body`] was.
+    pub(super) mark: u64,
     /// Octets that were thrown away while lingering.
     pub(super) discarded: u64,
     /// When lingering ends at last, in seconds of the monotonic clock.

@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The content of a response that doesn't fit behind its head: octets of a file.
+//! The content of a response that doesn't fit behind its head: octets of a file, or of memory, or
+//! several ranges of a file with the heads of their parts between them.
 
 use super::job::Task;
 use super::lookup::Document;
+use crate::http::multipart::{
+    Boundary,
+    Multipart, //
+};
+use crate::http::range::{
+    ByteRange,
+    Ranges, //
+};
 use crate::linux::context::MaySleep;
 use crate::linux::file::File;
 use crate::linux::fragment::Fragments;
+use crate::linux::page_frag::Cache;
+use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -14,16 +25,37 @@ use kernel::sync::Arc;
 const WINDOW: usize = 128 << 10;
 
 /// Fragments that are handed to the stack in one call: a head, and a window of single pages.
-pub(super) const FRAGMENTS: usize = 1 + WINDOW / kernel::page::PAGE_SIZE;
+pub(super) const FRAGMENTS: usize = 1 + WINDOW / PAGE_SIZE;
 
-/// Content that comes from a file, as far as it is not in fragments yet.
+/// Content, as far as it is not in fragments yet.
 pub(super) struct Content {
-    file: Arc<File>,
-    is_local: bool,
+    source: Source,
     /// The next octet.
     offset: u64,
-    /// The end of the content.
+    /// The end of the content, or of the range that is being sent.
     end: u64,
+    /// What is sent behind that, if there are several ranges.
+    parts: Option<KBox<Parts>>,
+}
+
+/// Where content comes from.
+enum Source {
+    /// A file. [`File::resident`] may be right for it.
+    File(Arc<File>, bool),
+    /// Memory.
+    Memory(KVVec<u8>),
+}
+
+/// Several ranges of a file.
+pub(super) struct Parts {
+    ranges: Ranges,
+    boundary: Boundary,
+    /// The Content-Type of the whole.
+    media_type: KVVec<u8>,
+    /// The length of the whole.
+    length: u64,
+    /// The range whose head comes next; behind the last one, the end does.
+    next: usize,
 }
 
 /// What [`Content::fill`] has found.
@@ -35,36 +67,137 @@ pub(super) enum Fill {
     Cold,
 }
 
+impl Parts {
+    /// Parts of content of `length` octets.
+    pub(super) fn new(
+        ranges: Ranges,
+        boundary: Boundary,
+        media_type: KVVec<u8>,
+        length: u64,
+    ) -> Self {
+        Self {
+            ranges,
+            boundary,
+            media_type,
+            length,
+            next: 0,
+        }
+    }
+
+    /// The parts as they are written.
+    pub(super) fn multipart(&self) -> Multipart<'_> {
+        Multipart::new(&self.ranges, self.boundary, &self.media_type, self.length)
+    }
+
+    /// What separates them.
+    pub(super) fn boundary(&self) -> &[u8] {
+        self.boundary.as_bytes()
+    }
+
+    /// Whether the end was written.
+    fn is_done(&self) -> bool {
+        self.next > self.ranges.as_slice().len()
+    }
+
+    /// Adds what comes before the next range, and returns that; behind the last one, adds the end.
+    #[inline(never)]
+    fn advance(&mut self, fragments: &mut Fragments, cache: &mut Cache) -> Result<ByteRange> {
+        let mut octets = [0; crate::http::multipart::HEAD_LEN];
+        let multipart = self.multipart();
+        let range = multipart.ranges.get(self.next).copied();
+        let len = match range {
+            Some(_) => multipart.head(self.next, &mut octets),
+            None => multipart.end(&mut octets),
+        };
+        let octets = octets.get(..len.ok_or(EINVAL)?).ok_or(EINVAL)?;
+        cache.append(octets, fragments)?;
+        self.next = self.next.saturating_add(1);
+        Ok(range.unwrap_or_default())
+    }
+}
+
 impl Content {
     /// The whole of a file.
     pub(super) fn whole(document: Document) -> Self {
-        Self {
-            file: document.file,
-            is_local: document.is_local,
-            offset: 0,
+        let range = ByteRange {
+            first: 0,
             end: document.attributes.size,
+        };
+        Self::range(document, range)
+    }
+
+    /// A range of a file.
+    pub(super) fn range(document: Document, range: ByteRange) -> Self {
+        Self {
+            source: Source::File(document.file, document.is_local),
+            offset: range.first,
+            end: range.end,
+            parts: None,
+        }
+    }
+
+    /// Several ranges of a file.
+    pub(super) fn parts(document: Document, parts: KBox<Parts>) -> Self {
+        Self {
+            parts: Some(parts),
+            ..Self::range(document, ByteRange::default())
+        }
+    }
+
+    /// Octets in memory.
+    pub(super) fn memory(octets: KVVec<u8>) -> Self {
+        Self {
+            offset: 0,
+            end: octets.len() as u64,
+            source: Source::Memory(octets),
+            parts: None,
         }
     }
 
     /// Whether all of it is in fragments.
     pub(super) fn is_empty(&self) -> bool {
-        self.offset >= self.end
+        self.offset >= self.end && self.parts.as_ref().is_none_or(|parts| parts.is_done())
     }
 
     /// Adds what comes next, as far as it is in memory.
-    pub(super) fn fill(&mut self, fragments: &mut Fragments) -> Fill {
-        if self.is_empty() {
-            return Fill::Filled;
+    ///
+    /// `ENOMEM`: there is no memory for what is written between ranges.
+    pub(super) fn fill(&mut self, fragments: &mut Fragments, cache: &mut Cache) -> Result<Fill> {
+        let mut filled: usize = 0;
+        while !self.is_empty() && filled < WINDOW && !fragments.is_full() {
+            if self.offset >= self.end {
+                if let Some(parts) = &mut self.parts {
+                    let range = parts.advance(fragments, cache)?;
+                    (self.offset, self.end) = (range.first, range.end);
+                }
+                continue;
+            }
+            let octets = self.add(fragments, cache)?;
+            if octets == 0 {
+                return Ok(if filled == 0 {
+                    Fill::Cold
+                } else {
+                    Fill::Filled
+                });
+            }
+            self.advance(octets);
+            filled = filled.saturating_add(octets);
         }
-        if !self.is_local {
-            return Fill::Cold;
-        }
-        let octets = self.file.resident(self.offset, self.window(), fragments);
-        self.advance(octets);
-        if octets == 0 {
-            Fill::Cold
-        } else {
-            Fill::Filled
+        Ok(Fill::Filled)
+    }
+
+    /// Adds octets of the source, and returns how many.
+    fn add(&self, fragments: &mut Fragments, cache: &mut Cache) -> Result<usize> {
+        match &self.source {
+            Source::File(_, false) => Ok(0),
+            Source::File(file, true) => Ok(file.resident(self.offset, self.window(), fragments)),
+            Source::Memory(octets) => {
+                let start = usize::try_from(self.offset)?;
+                let end = start.saturating_add(self.window().min(PAGE_SIZE));
+                let octets = octets.get(start..end).ok_or(EINVAL)?;
+                cache.append(octets, fragments)?;
+                Ok(octets.len())
+            }
         }
     }
 
@@ -79,13 +212,16 @@ impl Content {
         usize::try_from(left).map_or(WINDOW, |left| left.min(WINDOW))
     }
 
-    /// The reading of what comes next, into `fragments`.
-    pub(super) fn read(&self, fragments: Fragments) -> Read {
-        Read {
-            file: self.file.clone(),
-            offset: self.offset,
-            len: self.window(),
-            fragments,
+    /// The reading of what comes next, into `fragments`; `None` if it comes from memory.
+    pub(super) fn read(&self, fragments: Fragments) -> Option<Read> {
+        match &self.source {
+            Source::File(file, _) => Some(Read {
+                file: file.clone(),
+                offset: self.offset,
+                len: self.window(),
+                fragments,
+            }),
+            Source::Memory(_) => None,
         }
     }
 }

@@ -2,19 +2,36 @@
 
 //! Who answers a request, and how: the only place that decides.
 
+use super::config::Config;
 use super::lookup::{
     Document,
+    Listing,
+    Query,
     Resolution, //
+};
+use super::reply;
+use crate::http::bad_request::BadRequest;
+use crate::http::content_coding::{
+    Accepted,
+    Coding, //
 };
 use crate::http::entity_tag::{
     Change,
     EntityTag, //
 };
 use crate::http::framing::Body;
+use crate::http::listing::Format;
+use crate::http::media_type;
 use crate::http::precondition::{
     self,
     Validator,
     Verdict, //
+};
+use crate::http::range::{
+    self,
+    ByteRange,
+    Ranges,
+    Selection, //
 };
 use crate::http::request::{
     Expect,
@@ -22,7 +39,8 @@ use crate::http::request::{
     Request, //
 };
 use crate::http::response::Status;
-use crate::linux::path::Attributes;
+use crate::http::target::Path;
+use kernel::prelude::*;
 
 /// The longest body of a request that is passed over: 1 MiB, as nginx's client_max_body_size. There
 /// is no use for the body of a request that is served here.
@@ -30,109 +48,265 @@ const BODY_LIMIT: u64 = 1 << 20;
 
 /// What is done with a request.
 pub(super) enum Action {
-    /// The file is sent.
-    Serve(Document),
+    /// The file is sent, or a part of it.
+    Serve(Document, Extent),
+    /// A listing is sent.
+    List(KVVec<u8>, Format),
     /// The client has the file: 304.
     NotModified(Document),
     /// The path is sent back with a slash behind: 301.
     AddSlash,
     /// The methods are told.
     Options,
+    /// None of the ranges is in the file, which has so many octets: 416.
+    NotSatisfiable(u64),
     /// Something is wrong. The text is for a person.
     Reject(Status, &'static str),
-    /// This needs a context that may wait.
-    Defer,
+    /// The same, with the file of an error page in the place of the text.
+    ErrorPage(Status, Document),
 }
 
-/// The entity tag of a file with these attributes.
-pub(super) fn entity_tag(attributes: &Attributes) -> EntityTag {
+/// What is to be done next for a request.
+pub(super) enum Decision<'a> {
+    /// It is answered.
+    Answer(Action),
+    /// A file is opened in a context that may wait; or the error page for that reason.
+    Open(Query<'a>, Option<Reason>),
+}
+
+/// Why a request is refused, with a text for a person.
+pub(super) type Reason = (Status, &'static str);
+
+/// What a [`Decision::Open`] has led to.
+pub(super) type Opened = (Resolution, Option<Reason>);
+
+/// What of a file is sent.
+pub(super) enum Extent {
+    /// All of it: 200.
+    Whole,
+    /// One range of it: 206.
+    One(ByteRange),
+    /// Several ranges of it: 206, or 200 if that is shorter.
+    Many(KBox<Ranges>),
+}
+
+/// The entity tag of a file.
+pub(super) fn entity_tag(document: &Document) -> EntityTag {
+    let attributes = &document.attributes;
     EntityTag::new(&Change {
         cookie: attributes.change_cookie,
         seconds: attributes.changed.seconds,
         nanoseconds: attributes.changed.nanoseconds,
         size: attributes.size,
         inode: attributes.inode,
+        coding: document.coding,
     })
+}
+
+/// What is done with a request for `document`.
+fn select(request: &Request<'_>, document: Document, now: i64) -> Action {
+    if request.is_conditional() {
+        match evaluate(request, &document, now) {
+            Verdict::Proceed => (),
+            Verdict::NotModified => return Action::NotModified(document),
+            Verdict::Failed => {
+                return Action::Reject(
+                    Status::PreconditionFailed,
+                    "The file is not the one that the request is for.",
+                )
+            }
+        }
+    }
+    if request.range().is_none() {
+        return Action::Serve(document, Extent::Whole);
+    }
+    match extent(request, &document, now) {
+        Some(extent) => Action::Serve(document, extent),
+        None => Action::NotSatisfiable(document.attributes.size),
+    }
 }
 
 /// Evaluates the preconditions of a request, which few have.
 #[inline(never)]
-fn evaluate(request: &Request<'_>, attributes: &Attributes, now: i64) -> Verdict {
-    if !request.is_conditional() {
-        return Verdict::Proceed;
-    }
-    let tag = entity_tag(attributes);
+fn evaluate(request: &Request<'_>, document: &Document, now: i64) -> Verdict {
+    let tag = entity_tag(document);
     let validator = Validator {
         etag: tag.as_bytes(),
-        last_modified: attributes.modified.seconds,
+        last_modified: document.attributes.modified.seconds,
     };
     precondition::evaluate(request, &validator, now)
 }
 
-/// Decides. `resolve` looks the request's path up, if that matters; it returns `None` if it can't
-/// tell without waiting. `now` is in seconds since the beginning of 1970.
+/// What a Range selects of a file; `None` if that is nothing.
 #[inline(never)]
-pub(super) fn dispatch(
+fn extent(request: &Request<'_>, document: &Document, now: i64) -> Option<Extent> {
+    let tag = entity_tag(document);
+    let validator = Validator {
+        etag: tag.as_bytes(),
+        last_modified: document.attributes.modified.seconds,
+    };
+    match range::evaluate(request, &validator, document.attributes.size, now) {
+        Selection::Whole => Some(Extent::Whole),
+        Selection::One(range) => Some(Extent::One(range)),
+        // A Content-Encoding in the head would be taken for that of the parts and their heads
+        // together (RFC 9110 15.3.7).
+        Selection::Many(_) if document.coding != Coding::Identity => Some(Extent::Whole),
+        Selection::Many(ranges) => {
+            let ranges = KBox::new(ranges, GFP_KERNEL);
+            Some(ranges.map_or(Extent::Whole, Extent::Many))
+        }
+        Selection::Unsatisfiable => None,
+    }
+}
+
+/// Decides. `path` is that of the request; `opened` is what was opened for it before. `resolve`
+/// looks something up, and returns `None` if it can't tell without waiting. `now` is in seconds
+/// since the beginning of 1970.
+#[inline(never)]
+pub(super) fn decide<'a>(
+    request: &Request<'_>,
+    path: Result<Path<'a>, BadRequest>,
+    config: &'a Config,
+    now: i64,
+    opened: Option<Opened>,
+    mut resolve: impl FnMut(&Query<'_>) -> Option<Resolution>,
+) -> Decision<'a> {
+    let found = match opened {
+        Some((page, Some(reason))) => return Decision::Answer(with_page(reason, page)),
+        Some((found, None)) => Some(found),
+        None => None,
+    };
+    let action = match path {
+        Err(bad) => Action::Reject(bad.status(), bad.name()),
+        Ok(path) => {
+            let query = query(request, path, config);
+            match dispatch(request, now, || found.or_else(|| resolve(&query))) {
+                Some(action) => action,
+                None => return Decision::Open(query, None),
+            }
+        }
+    };
+    match action {
+        Action::Reject(status, detail) => refuse((status, detail), config, resolve),
+        action => Decision::Answer(action),
+    }
+}
+
+/// Refuses a request, with an error page if there is one.
+pub(super) fn refuse(
+    reason: Reason,
+    config: &Config,
+    mut resolve: impl FnMut(&Query<'_>) -> Option<Resolution>,
+) -> Decision<'_> {
+    let (status, detail) = reason;
+    let Some(name) = config.error_pages.page(status) else {
+        return Decision::Answer(Action::Reject(status, detail));
+    };
+    let query = Query {
+        path: Path {
+            name,
+            is_directory: false,
+        },
+        accepted: Accepted::IDENTITY,
+        listing: None,
+    };
+    match resolve(&query) {
+        Some(page) => Decision::Answer(with_page(reason, page)),
+        None => Decision::Open(query, Some(reason)),
+    }
+}
+
+/// The answer for `reason` with `page`, or without if that is no file.
+fn with_page((status, detail): Reason, page: Resolution) -> Action {
+    match page {
+        Resolution::File(document) => Action::ErrorPage(status, document),
+        Resolution::Listing(..)
+        | Resolution::Directory
+        | Resolution::NotFound
+        | Resolution::Forbidden
+        | Resolution::Busy
+        | Resolution::Failed => Action::Reject(status, detail),
+    }
+}
+
+/// What is looked for to answer a request for `path`.
+fn query<'a>(request: &Request<'_>, path: Path<'a>, config: &Config) -> Query<'a> {
+    let accepted = match request.accept_encoding() {
+        Some(lines) if config.compression != 0 => Accepted::new(Some(lines)),
+        _ => Accepted::IDENTITY,
+    };
+    let is_useless =
+        || accepted.is_identity() || media_type::is_compressed(reply::media_type_of(config, &path));
+    Query {
+        path,
+        accepted: if is_useless() {
+            Accepted::IDENTITY
+        } else {
+            accepted
+        },
+        listing: (config.http_dir_indexing != 0 && path.is_directory).then(|| Listing {
+            format: Format::preferred(request),
+            hides_unreadable: config.hide_unreadable != 0,
+        }),
+    }
+}
+
+/// Says what is done with a request. `resolve` looks its path up, if that matters.
+fn dispatch(
     request: &Request<'_>,
     now: i64,
     resolve: impl FnOnce() -> Option<Resolution>,
-) -> Action {
+) -> Option<Action> {
     match request.method {
         Method::Get | Method::Head => (),
-        Method::Options => return Action::Options,
+        Method::Options => return Some(Action::Options),
         Method::Post
         | Method::Put
         | Method::Delete
         | Method::Trace
         | Method::Connect
         | Method::Patch => {
-            return Action::Reject(
+            return Some(Action::Reject(
                 Status::MethodNotAllowed,
                 "Only GET, HEAD and OPTIONS are allowed here.",
-            )
+            ))
         }
         Method::Other(_) => {
-            return Action::Reject(Status::NotImplemented, "This method is not known here.")
+            let detail = "This method is not known here.";
+            return Some(Action::Reject(Status::NotImplemented, detail));
         }
     }
     if request.expect == Expect::Unknown {
-        return Action::Reject(
+        return Some(Action::Reject(
             Status::ExpectationFailed,
             "Only the expectation 100-continue is known here.",
-        );
+        ));
     }
-    if matches!(request.body, Body::Length(length) if is_too_long(length)) {
-        return Action::Reject(
+    if is_too_long(request.body) {
+        return Some(Action::Reject(
             Status::ContentTooLarge,
             "This request needs no content, and none so large is read.",
-        );
+        ));
     }
-    match resolve() {
-        None => Action::Defer,
-        Some(Resolution::File(document)) => match evaluate(request, &document.attributes, now) {
-            Verdict::Proceed => Action::Serve(document),
-            Verdict::NotModified => Action::NotModified(document),
-            Verdict::Failed => Action::Reject(
-                Status::PreconditionFailed,
-                "The file is not the one that the request is for.",
-            ),
-        },
-        Some(Resolution::Directory) => Action::AddSlash,
-        Some(Resolution::NotFound) => Action::Reject(Status::NotFound, "There is nothing here."),
-        Some(Resolution::Forbidden) => {
+    Some(match resolve()? {
+        Resolution::File(document) => select(request, document, now),
+        Resolution::Listing(text, format) => Action::List(text, format),
+        Resolution::Directory => Action::AddSlash,
+        Resolution::NotFound => Action::Reject(Status::NotFound, "There is nothing here."),
+        Resolution::Forbidden => {
             Action::Reject(Status::Forbidden, "This is not for everyone to read.")
         }
-        Some(Resolution::Busy) => Action::Reject(
+        Resolution::Busy => Action::Reject(
             Status::ServiceUnavailable,
             "The server is busy. Please try again.",
         ),
-        Some(Resolution::Failed) => {
+        Resolution::Failed => {
             Action::Reject(Status::InternalServerError, "The file can't be read.")
         }
-    }
+    })
 }
 
-/// Whether a body of this length is longer than is passed over.
-pub(super) fn is_too_long(length: u64) -> bool {
-    length > BODY_LIMIT
+/// Whether a body is known to be longer than is passed over.
+pub(super) fn is_too_long(body: Body) -> bool {
+    matches!(body, Body::Length(length) if length > BODY_LIMIT)
 }

@@ -2,8 +2,17 @@
 
 //! From a path below the document root to what is there.
 
-use super::config::DocumentRoot;
+use super::config::{
+    copy,
+    DocumentRoot, //
+};
+use super::directory;
 use super::job::Task;
+use crate::http::content_coding::{
+    Accepted,
+    Coding, //
+};
+use crate::http::listing::Format;
 use crate::http::target;
 use crate::linux::context::MaySleep;
 use crate::linux::file::File;
@@ -21,16 +30,39 @@ use kernel::sync::Arc;
 /// What is served for a directory.
 pub(super) const INDEX: &[u8] = b"index.html";
 
-/// Octets that a buffer for names needs beyond the longest name: a slash, the index, and NUL.
-pub(super) const BEYOND: usize = 1 + INDEX.len() + 1;
+/// Octets that a buffer for names needs beyond the longest name: a slash, the index, the suffix of
+/// a content coding, and NUL.
+pub(super) const BEYOND: usize = 1 + INDEX.len() + 4 + 1;
 
 /// Permission bits of which a file must have one to be served: others may read it.
 const MODE_ALLOWED: u16 = 0o004;
+
+/// What is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Query<'a> {
+    /// The path.
+    pub(super) path: target::Path<'a>,
+    /// The content codings in which a file will do.
+    pub(super) accepted: Accepted,
+    /// How a directory without an index is listed, if it is.
+    pub(super) listing: Option<Listing>,
+}
+
+/// How a directory is listed.
+#[derive(Clone, Copy)]
+pub(super) struct Listing {
+    /// The format that the client prefers.
+    pub(super) format: Format,
+    /// Whether what may not be read is left out.
+    pub(super) hides_unreadable: bool,
+}
 
 /// What a path leads to.
 pub(super) enum Resolution {
     /// A file that may be served.
     File(Document),
+    /// The text of a directory's listing.
+    Listing(KVVec<u8>, Format),
     /// A directory, whose path was written as that of a file.
     Directory,
     /// Nothing.
@@ -49,6 +81,8 @@ pub(super) struct Document {
     pub(super) file: Arc<File>,
     /// What was true of it when it was opened.
     pub(super) attributes: Attributes,
+    /// The coding of its octets.
+    pub(super) coding: Coding,
     /// Whether [`File::resident`] is right for it.
     pub(super) is_local: bool,
 }
@@ -60,19 +94,19 @@ pub(super) struct Open {
     name: KVVec<u8>,
     /// Whether the name is of a directory.
     is_directory: bool,
+    accepted: Accepted,
+    listing: Option<Listing>,
 }
 
 impl Open {
-    /// To look `path` up below `root`.
-    pub(super) fn new(root: &Arc<DocumentRoot>, path: &target::Path<'_>) -> Result<Self> {
-        let mut name = KVVec::from_elem(0, path.name.len(), GFP_KERNEL)?;
-        for (to, from) in name.iter_mut().zip(path.name) {
-            *to = *from;
-        }
+    /// To look up below `root` what `query` asks for.
+    pub(super) fn new(root: &Arc<DocumentRoot>, query: &Query<'_>) -> Result<Self> {
         Ok(Self {
             root: root.clone(),
-            name,
-            is_directory: path.is_directory,
+            name: copy(query.path.name)?,
+            is_directory: query.path.is_directory,
+            accepted: query.accepted,
+            listing: query.listing,
         })
     }
 }
@@ -81,40 +115,54 @@ impl Task for Open {
     type Output = Resolution;
 
     fn run(self, may_sleep: &MaySleep) -> Resolution {
-        let path = target::Path {
-            name: &self.name,
-            is_directory: self.is_directory,
+        let query = Query {
+            path: target::Path {
+                name: &self.name,
+                is_directory: self.is_directory,
+            },
+            accepted: self.accepted,
+            listing: self.listing,
         };
-        let len = path.name.len().saturating_add(BEYOND);
+        let len = self.name.len().saturating_add(BEYOND);
         let Ok(mut buffer) = KVVec::from_elem(0, len, GFP_KERNEL) else {
             return Resolution::Busy;
         };
         let root = self.root.root();
-        let resolution = resolve(root, &path, Lookup::MayBlock, &mut buffer, may_sleep);
+        let resolution = resolve(root, &query, Lookup::MayBlock, &mut buffer, may_sleep);
         resolution.unwrap_or(Resolution::Busy)
     }
 }
 
-/// Looks `path` up, with the credentials of the caller. For a directory that is written as one, its
-/// index is looked up. `buffer` has [`BEYOND`] octets more than the name.
+/// Looks up what `query` asks for, with the credentials of the caller. For a directory that is
+/// written as one, its index is looked up. `buffer` has [`BEYOND`] octets more than the name.
 ///
 /// `None` means that this can't be told without waiting, if `mode` is [`Lookup::Cached`].
 pub(super) fn resolve(
     root: &Root,
-    path: &target::Path<'_>,
+    query: &Query<'_>,
     mode: Lookup,
     buffer: &mut [u8],
     may_sleep: &MaySleep,
 ) -> Option<Resolution> {
-    let result = if path.is_directory {
-        index(root, path.name, mode, buffer, may_sleep)
-    } else {
-        one(root, path.name, mode, buffer, may_sleep)
+    let mut names = Names {
+        root,
+        mode,
+        buffer,
+        may_sleep,
     };
-    match result {
-        Ok(resolution) => resolution,
-        Err(error) => Some(refusal(error)),
-    }
+    let name = query.path.name;
+    let result = if query.path.is_directory {
+        let slash: &[u8] = if name.is_empty() { b"" } else { b"/" };
+        match names.file(&[name, slash, INDEX], query.accepted) {
+            Err(error) if error == ENOENT => names.directory(&[name, slash], query),
+            // To add a slash would not help.
+            Ok(Some(Resolution::Directory)) => Ok(Some(Resolution::Forbidden)),
+            result => result,
+        }
+    } else {
+        names.file(&[name], query.accepted)
+    };
+    result.unwrap_or_else(|error| Some(refusal(error)))
 }
 
 /// What an error of a lookup means for the client.
@@ -130,86 +178,123 @@ fn refusal(error: Error) -> Resolution {
     }
 }
 
-/// Looks up `name` as it is.
-fn one(
-    root: &Root,
-    name: &[u8],
+/// Looks names up, which are put together from parts. `None` means, for all of its methods, that
+/// something can't be told without waiting.
+struct Names<'a> {
+    root: &'a Root,
     mode: Lookup,
-    buffer: &mut [u8],
-    may_sleep: &MaySleep,
-) -> Result<Option<Resolution>> {
-    let Some(found) = find(root, &[name, b"\0"], mode, buffer, may_sleep)? else {
-        return Ok(None);
-    };
-    let attributes = found.attributes(may_sleep)?;
-    match attributes.kind {
-        Kind::Regular => open(&found, attributes, mode, may_sleep),
-        Kind::Directory => Ok(Some(Resolution::Directory)),
-        Kind::Other => Ok(Some(Resolution::Forbidden)),
-    }
+    /// Where the names are put together.
+    buffer: &'a mut [u8],
+    may_sleep: &'a MaySleep,
 }
 
-/// Looks up the index of the directory `name`.
-fn index(
-    root: &Root,
-    name: &[u8],
-    mode: Lookup,
-    buffer: &mut [u8],
-    may_sleep: &MaySleep,
-) -> Result<Option<Resolution>> {
-    let slash: &[u8] = if name.is_empty() { b"" } else { b"/" };
-    match find(root, &[name, slash, INDEX, b"\0"], mode, buffer, may_sleep) {
-        Ok(Some(found)) => {
-            let attributes = found.attributes(may_sleep)?;
-            open(&found, attributes, mode, may_sleep)
+impl Names<'_> {
+    /// Looks up the file of that name, or the sibling of it that is the best of those accepted.
+    fn file(&mut self, parts: &[&[u8]], accepted: Accepted) -> Result<Option<Resolution>> {
+        let Some(found) = self.find(parts, Coding::Identity)? else {
+            return Ok(None);
+        };
+        let attributes = found.attributes(self.may_sleep)?;
+        match attributes.kind {
+            Kind::Regular if attributes.mode & MODE_ALLOWED != 0 => (),
+            Kind::Directory => return Ok(Some(Resolution::Directory)),
+            Kind::Regular | Kind::Other => return Ok(Some(Resolution::Forbidden)),
         }
-        Ok(None) => Ok(None),
-        Err(error) if error == ENOENT => {
-            // A directory without an index, or no directory.
-            let found = find(root, &[name, slash, b"\0"], mode, buffer, may_sleep)?;
-            Ok(found.map(|_| Resolution::Forbidden))
+        for coding in accepted {
+            if coding == Coding::Identity {
+                break;
+            }
+            match self.sibling(parts, coding, &attributes) {
+                // None, or none that may be served: the client gets what there is.
+                Err(_) => (),
+                found => return found,
+            }
         }
-        Err(error) => Err(error),
+        self.open(&found, attributes, Coding::Identity)
     }
-}
 
-/// Looks up the name that `parts` make, the last of which is NUL. It is put together in `buffer`.
-fn find(
-    root: &Root,
-    parts: &[&[u8]],
-    mode: Lookup,
-    buffer: &mut [u8],
-    may_sleep: &MaySleep,
-) -> Result<Option<Path>> {
-    let mut len: usize = 0;
-    for (to, from) in buffer.iter_mut().zip(parts.iter().copied().flatten()) {
-        *to = *from;
-        len = len.saturating_add(1);
+    /// Looks up the sibling of a file that has its octets in `coding`. One that is older than the
+    /// file is stale, and is as good as none: `ESTALE`.
+    #[inline(never)]
+    fn sibling(
+        &mut self,
+        parts: &[&[u8]],
+        coding: Coding,
+        file: &Attributes,
+    ) -> Result<Option<Resolution>> {
+        let Some(found) = self.find(parts, coding)? else {
+            return Ok(None);
+        };
+        let attributes = found.attributes(self.may_sleep)?;
+        if attributes.kind != Kind::Regular || attributes.mode & MODE_ALLOWED == 0 {
+            return Err(EACCES);
+        }
+        if attributes.modified < file.modified {
+            return Err(ESTALE);
+        }
+        self.open(&found, attributes, coding)
     }
-    let name = buffer.get(..len).ok_or(ENAMETOOLONG)?;
-    let name = CStr::from_bytes_with_nul(name).map_err(|_| ENAMETOOLONG)?;
-    let found = root.lookup(name, mode, may_sleep)?;
-    // A file whose attributes may have to be asked for elsewhere is as good as not cached.
-    Ok(found.filter(|found| mode == Lookup::MayBlock || found.is_local()))
-}
 
-/// Opens what was found, if it may be served.
-fn open(
-    found: &Path,
-    attributes: Attributes,
-    mode: Lookup,
-    may_sleep: &MaySleep,
-) -> Result<Option<Resolution>> {
-    if attributes.kind != Kind::Regular || attributes.mode & MODE_ALLOWED == 0 {
-        return Ok(Some(Resolution::Forbidden));
+    /// Looks up a directory that has no index, and lists it if it is to be.
+    #[inline(never)]
+    fn directory(&mut self, parts: &[&[u8]], query: &Query<'_>) -> Result<Option<Resolution>> {
+        let Some(found) = self.find(parts, Coding::Identity)? else {
+            return Ok(None);
+        };
+        let Some(listing) = query.listing else {
+            return Ok(Some(Resolution::Forbidden));
+        };
+        if self.mode == Lookup::Cached {
+            return Ok(None);
+        }
+        drop(found);
+        let text = directory::list(
+            self.root,
+            query.path.name,
+            listing.format,
+            listing.hides_unreadable,
+            self.may_sleep,
+        )?;
+        Ok(Some(Resolution::Listing(text, listing.format)))
     }
-    let is_local = found.is_local();
-    let Some(file) = found.open(mode, may_sleep)? else {
-        return Ok((mode == Lookup::MayBlock).then_some(Resolution::Busy));
-    };
-    Ok(Some(Resolution::File(Document {
-        file: Arc::new(file, GFP_KERNEL)?,
-        attributes,
-        is_local,
-    })))
+
+    /// Looks up the name that `parts` make, with the suffix of `coding`.
+    fn find(&mut self, parts: &[&[u8]], coding: Coding) -> Result<Option<Path>> {
+        let mut len: usize = 0;
+        let mut rest = self.buffer.iter_mut();
+        let mut put = |octets: &[u8]| {
+            // In this order: it takes no place that it has nothing for.
+            for (from, to) in octets.iter().zip(rest.by_ref()) {
+                *to = *from;
+                len = len.saturating_add(1);
+            }
+        };
+        parts.iter().copied().for_each(&mut put);
+        put(coding.suffix().as_bytes());
+        put(b"\0");
+        let name = self.buffer.get(..len).ok_or(ENAMETOOLONG)?;
+        let name = CStr::from_bytes_with_nul(name).map_err(|_| ENAMETOOLONG)?;
+        let found = self.root.lookup(name, self.mode, self.may_sleep)?;
+        // A file whose attributes may have to be asked for elsewhere is as good as not cached.
+        Ok(found.filter(|found| self.mode == Lookup::MayBlock || found.is_local()))
+    }
+
+    /// Opens what was found, and may be served.
+    fn open(
+        &self,
+        found: &Path,
+        attributes: Attributes,
+        coding: Coding,
+    ) -> Result<Option<Resolution>> {
+        let is_local = found.is_local();
+        let Some(file) = found.open(self.mode, self.may_sleep)? else {
+            return Ok((self.mode == Lookup::MayBlock).then_some(Resolution::Busy));
+        };
+        Ok(Some(Resolution::File(Document {
+            file: Arc::new(file, GFP_KERNEL)?,
+            attributes,
+            coding,
+            is_local,
+        })))
+    }
 }

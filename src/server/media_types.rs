@@ -44,7 +44,6 @@ struct Place {
 
 impl MediaTypes {
     /// The media type of the file called `name`, which may have directories before it.
-    #[expect(dead_code)]
     pub(crate) fn of(&self, name: &[u8]) -> &[u8] {
         let extension = media_type::extension(name);
         match extension.and_then(|extension| self.look_up(extension)) {

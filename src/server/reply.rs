@@ -2,17 +2,36 @@
 
 //! What is answered: the head of a response, and what content is behind it.
 
-use super::content::Content;
+use super::config::{
+    copy,
+    Config, //
+};
+use super::content::{
+    Content,
+    Parts, //
+};
 use super::dispatch::{
     self,
     entity_tag,
-    Action, //
+    Action,
+    Extent, //
 };
-use super::lookup::INDEX;
+use super::lookup::{
+    Document,
+    INDEX, //
+};
+use crate::http::content_coding::Coding;
 use crate::http::date;
 use crate::http::framing::Body;
+use crate::http::listing::Format;
 use crate::http::media_type;
+use crate::http::multipart::Boundary;
+use crate::http::range::{
+    ByteRange,
+    Ranges, //
+};
 use crate::http::request::{
+    Expect,
     Method,
     Request,
     Version, //
@@ -23,7 +42,8 @@ use crate::http::response::{
     Status, //
 };
 use crate::http::target::Path;
-use crate::linux::path::Attributes;
+use crate::linux::random;
+use kernel::prelude::*;
 
 /// Octets of the buffer in which a head, or a small response, is composed. The longest are those
 /// with the path of the request in them, which is as long as a target may be, and thrice that when
@@ -32,6 +52,9 @@ pub(super) const HEAD_LEN: usize = 4096;
 
 /// Octets of the longest content of ours.
 const SMALL_LEN: usize = 400;
+
+/// Octets of the longest Content-Type that the parts of a multipart have.
+const PART_TYPE_LEN: usize = 128;
 
 /// What the Server field says (RFC 9110 10.2.4).
 const PRODUCT: &[u8] = b"rust_tux";
@@ -68,183 +91,366 @@ pub(super) struct Plan {
     pub(super) body: Body,
 }
 
-/// What of a request makes a difference for its response.
-struct Traits {
+/// What makes a difference for a response, besides what is answered.
+pub(super) struct Reply<'a> {
+    config: &'a Config,
+    moment: &'a Moment,
     version: Version,
+    body: Body,
     is_persistent: bool,
     is_head: bool,
+    /// Whether the request has an If-Range.
+    is_if_range: bool,
 }
 
-/// Writes the head for `action`, which isn't [`Action::Defer`], into `out`.
-#[inline(never)]
-pub(super) fn plan(
-    action: Action,
-    request: &Request<'_>,
-    path: Option<&Path<'_>>,
-    moment: &Moment,
-    out: &mut [u8],
-) -> Plan {
-    let status = match &action {
-        Action::Serve(..) => Status::Ok,
-        Action::NotModified(..) => Status::NotModified,
-        Action::AddSlash => Status::MovedPermanently,
-        Action::Options => Status::NoContent,
-        Action::Reject(status, _) => *status,
-        Action::Defer => Status::ServiceUnavailable,
-    };
-    // What comes behind a body that isn't wanted any more is not read.
-    let is_too_large = matches!(
-        status,
-        Status::ContentTooLarge | Status::ExpectationFailed | Status::NotImplemented
-    ) || matches!(request.body, Body::Length(length) if dispatch::is_too_long(length));
-    let traits = Traits {
-        version: request.version,
-        is_persistent: request.is_persistent
-            && !(is_too_large && request.body != Body::None)
-            // The client may send the body that it has announced, or not.
-            && !(request.expect != crate::http::request::Expect::Nothing
-                && request.body != Body::None),
-        is_head: request.method == Method::Head,
-    };
-    let (len, content) = match action {
-        Action::Serve(document) => {
-            let name = path.map_or(&[][..], |path| path.name);
-            let is_index = path.is_some_and(|path| path.is_directory);
-            let name = if is_index { INDEX } else { name };
-            let len = file_head(status, &document.attributes, name, &traits, moment, out);
-            (len, (!traits.is_head).then(|| Content::whole(document)))
+/// What of a document is in a response.
+enum Part {
+    /// Nothing: the client has it.
+    Nothing,
+    /// All of it.
+    Whole,
+    /// One range.
+    One(ByteRange),
+    /// Several ranges, and the length of the content that they make.
+    Many(KBox<Parts>, u64),
+}
+
+/// The media type of the file called `name`, or of the index of that directory.
+pub(super) fn media_type_of<'a>(config: &'a Config, path: &Path<'_>) -> &'a [u8] {
+    let name = if path.is_directory { INDEX } else { path.name };
+    config.media_types.of(name)
+}
+
+impl<'a> Reply<'a> {
+    /// A response to `request`. After the `is_last` one the connection closes.
+    pub(super) fn new(
+        request: &Request<'_>,
+        is_last: bool,
+        config: &'a Config,
+        moment: &'a Moment,
+    ) -> Self {
+        // What comes behind a body that is too long is not read. One that was announced by Expect
+        // may come, or not.
+        let is_body_left = request.body != Body::None
+            && (request.expect != Expect::Nothing || dispatch::is_too_long(request.body));
+        Self {
+            config,
+            moment,
+            version: request.version,
+            body: request.body,
+            is_persistent: request.is_persistent && !is_last && !is_body_left,
+            is_head: request.method == Method::Head,
+            is_if_range: request.if_range().is_some(),
         }
-        Action::NotModified(document) => (
-            file_head(status, &document.attributes, &[], &traits, moment, out),
-            None,
-        ),
-        Action::AddSlash => {
-            let location = path.map(|path| (path.name, request.target.query));
-            (small(status, "", location, &traits, moment, out), None)
+    }
+
+    /// A response to what could not be read as a request, after which the connection closes.
+    /// `is_head` says that it can be told to be a HEAD.
+    pub(super) fn refusal(is_head: bool, config: &'a Config, moment: &'a Moment) -> Self {
+        Self {
+            config,
+            moment,
+            version: Version::Http11,
+            body: Body::None,
+            is_persistent: false,
+            is_head,
+            is_if_range: false,
         }
-        Action::Options => (small(status, "", None, &traits, moment, out), None),
-        Action::Reject(_, detail) => (small(status, detail, None, &traits, moment, out), None),
-        Action::Defer => (None, None),
-    };
-    let is_long = len.is_none() && status == Status::MovedPermanently;
-    match len {
-        Some(len) => Plan {
+    }
+
+    /// Writes the head for `action` into `out`; and the content behind it, if that is short. `path` is that of the request, with its query.
+    #[inline(never)]
+    pub(super) fn plan(
+        mut self,
+        action: Action,
+        path: Option<(Path<'_>, Option<&[u8]>)>,
+        out: &mut [u8],
+    ) -> Plan {
+        let media_type = match &path {
+            Some((path, _)) => media_type_of(self.config, path),
+            None => media_type::UNKNOWN.as_bytes(),
+        };
+        let (status, written) = match action {
+            Action::Serve(document, extent) => self.serve(document, extent, media_type, out),
+            Action::NotModified(document) => {
+                let status = Status::NotModified;
+                let len = self.file_head(status, &document, media_type, &Part::Nothing, out);
+                (status, len.map(|len| (len, None)))
+            }
+            Action::List(text, format) => (Status::Ok, self.list(text, format, out)),
+            Action::ErrorPage(status, document) => {
+                self.leave_body(status);
+                (status, self.error_page(status, document, out))
+            }
+            Action::AddSlash => {
+                let status = Status::MovedPermanently;
+                let short = self.short(
+                    status,
+                    "",
+                    |head| {
+                        if let Some((path, query)) = path {
+                            head.location(path.name, true, query);
+                        }
+                    },
+                    out,
+                );
+                // Nothing else is so long that there is no room for it.
+                match short {
+                    Some(len) => (status, Some((len, None))),
+                    None => self.reject(Status::UriTooLong, "", out),
+                }
+            }
+            Action::Options => self.reject(Status::NoContent, "", out),
+            Action::NotSatisfiable(length) => {
+                let status = Status::RangeNotSatisfiable;
+                let detail = "The file has no such octets.";
+                let len = self.short(status, detail, |head| head.unsatisfied_range(length), out);
+                (status, len.map(|len| (len, None)))
+            }
+            Action::Reject(status, detail) => self.reject(status, detail, out),
+        };
+        let (status, (len, content)) = match written {
+            Some(written) => (status, written),
+            None => {
+                self.is_persistent = false;
+                let (status, written) = self.reject(Status::InternalServerError, "", out);
+                (status, written.unwrap_or((0, None)))
+            }
+        };
+        Plan {
             status,
             len,
             content,
-            is_persistent: traits.is_persistent,
-            body: request.body,
-        },
-        // The head did not fit: only a long Location doesn't.
-        None => refuse(
-            if is_long {
-                Status::UriTooLong
-            } else {
-                Status::InternalServerError
-            },
-            "",
-            traits.is_head,
-            moment,
-            out,
-        ),
-    }
-}
-
-/// Writes a response to what could not be read as a request, after which the connection closes.
-/// `is_head` says that it can be told to be a HEAD.
-#[inline(never)]
-pub(super) fn refuse(
-    status: Status,
-    detail: &str,
-    is_head: bool,
-    moment: &Moment,
-    out: &mut [u8],
-) -> Plan {
-    let traits = Traits {
-        version: Version::Http11,
-        is_persistent: false,
-        is_head,
-    };
-    Plan {
-        status,
-        len: small(status, detail, None, &traits, moment, out).unwrap_or(0),
-        content: None,
-        is_persistent: false,
-        body: Body::None,
-    }
-}
-
-/// Writes the head of a response with a file's content, or of the 304 in its place.
-#[inline(never)]
-fn file_head(
-    status: Status,
-    attributes: &Attributes,
-    name: &[u8],
-    traits: &Traits,
-    moment: &Moment,
-    out: &mut [u8],
-) -> Option<usize> {
-    let mut head = Head::new(out, status);
-    head.server(PRODUCT);
-    head.date(&moment.date);
-    if status == Status::Ok {
-        let media_type = media_type::of(name);
-        head.content_type_with(media_type.as_bytes(), media_type::CHARSET.as_bytes());
-        if media_type == media_type::UNKNOWN {
-            head.nosniff();
+            is_persistent: self.is_persistent,
+            body: self.body,
         }
-        head.content_length(attributes.size);
-        head.last_modified(attributes.modified.seconds, moment.seconds);
     }
-    head.etag(entity_tag(attributes).as_bytes());
-    head.connection(traits.version, traits.is_persistent);
-    head.finish()
+
+    /// Gives up the connection if the request's body will not be read after an answer of `status`.
+    fn leave_body(&mut self, status: Status) {
+        let is_final = matches!(
+            status,
+            Status::ContentTooLarge
+                | Status::ExpectationFailed
+                | Status::NotImplemented
+                | Status::UriTooLong
+        );
+        if is_final && self.body != Body::None {
+            self.is_persistent = false;
+        }
+    }
+
+    /// Writes the fields that every response has.
+    fn common(&self, head: &mut Head<'_>) {
+        head.server(PRODUCT);
+        head.date(&self.moment.date);
+    }
+
+    /// Writes the last fields, and ends the head.
+    fn finish(&self, mut head: Head<'_>) -> Option<usize> {
+        head.lines(self.config.extra_fields.lines());
+        head.connection(self.version, self.is_persistent);
+        head.finish()
+    }
+
+    /// Writes the head of a response with a file's content.
+    fn serve(
+        &self,
+        document: Document,
+        extent: Extent,
+        media_type: &[u8],
+        out: &mut [u8],
+    ) -> (Status, Option<(usize, Option<Content>)>) {
+        let (status, part) = match extent {
+            Extent::Whole => (Status::Ok, Part::Whole),
+            Extent::One(range) => (Status::PartialContent, Part::One(range)),
+            Extent::Many(ranges) => match self.parts(&document, &ranges, media_type) {
+                Some(part) => (Status::PartialContent, part),
+                None => (Status::Ok, Part::Whole),
+            },
+        };
+        let Some(len) = self.file_head(status, &document, media_type, &part, out) else {
+            return (status, None);
+        };
+        let content = match part {
+            _ if self.is_head => None,
+            Part::Nothing => None,
+            Part::Whole => Some(Content::whole(document)),
+            Part::One(range) => Some(Content::range(document, range)),
+            Part::Many(parts, _) => Some(Content::parts(document, parts)),
+        };
+        (status, Some((len, content)))
+    }
+
+    /// Several ranges of a file; `None` if there is no memory, or if the whole is shorter.
+    #[inline(never)]
+    fn parts(&self, document: &Document, ranges: &Ranges, media_type: &[u8]) -> Option<Part> {
+        let mut octets = [0; PART_TYPE_LEN];
+        let len = response::content_type(media_type, self.config.charset.octets(), &mut octets)?;
+        let parts = Parts::new(
+            ranges.clone(),
+            Boundary::new(random::u64()),
+            copy(octets.get(..len)?).ok()?,
+            document.attributes.size,
+        );
+        let length = parts.multipart().content_length()?;
+        Some(Part::Many(KBox::new(parts, GFP_KERNEL).ok()?, length))
+    }
+
+    /// Writes the head of a response with a file's content, or of the 304 in its place.
+    #[inline(never)]
+    fn file_head(
+        &self,
+        status: Status,
+        document: &Document,
+        media_type: &[u8],
+        part: &Part,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let config = self.config;
+        let attributes = &document.attributes;
+        let mut head = Head::new(out, status);
+        self.common(&mut head);
+        match part {
+            Part::Nothing => (),
+            Part::Whole => {
+                head.content_type_with(media_type, config.charset.octets());
+                head.content_length(attributes.size);
+            }
+            Part::One(range) => {
+                head.content_type_with(media_type, config.charset.octets());
+                head.content_range(*range, attributes.size);
+                head.content_length(range.len());
+            }
+            Part::Many(parts, length) => {
+                head.multipart_byteranges(parts.boundary());
+                head.content_length(*length);
+            }
+        }
+        if !matches!(part, Part::Nothing) {
+            if document.coding != Coding::Identity {
+                head.content_encoding(document.coding);
+            }
+            if media_type == media_type::UNKNOWN.as_bytes() {
+                head.nosniff();
+            }
+            head.accept_ranges();
+            // With a part of what the client has already, this would tell it nothing (RFC 9110
+            // 15.3.7).
+            let tells_time = matches!(part, Part::Whole) || !self.is_if_range;
+            if tells_time && config.generate_last_mod != 0 {
+                head.last_modified(attributes.modified.seconds, self.moment.seconds);
+            }
+        }
+        if config.generate_etags != 0 {
+            head.etag(entity_tag(document).as_bytes());
+        }
+        // Whether there are siblings isn't known where none was asked for, and there may be one a
+        // moment later (RFC 9110 12.5.5).
+        if config.compression != 0 && !media_type::is_compressed(media_type) {
+            head.vary(b"Accept-Encoding");
+        }
+        if config.generate_cache_control != 0 {
+            if let Some(freshness) = config.cache_control.policy().freshness(media_type) {
+                head.freshness(freshness, self.moment.seconds);
+            }
+        }
+        self.finish(head)
+    }
+
+    /// Writes the head of a directory's listing.
+    #[inline(never)]
+    fn list(
+        &self,
+        text: KVVec<u8>,
+        format: Format,
+        out: &mut [u8],
+    ) -> Option<(usize, Option<Content>)> {
+        let mut head = Head::new(out, Status::Ok);
+        self.common(&mut head);
+        head.content_type_with(
+            format.media_type().as_bytes(),
+            media_type::CHARSET.as_bytes(),
+        );
+        head.content_length(text.len() as u64);
+        head.vary(b"Accept");
+        let len = self.finish(head)?;
+        Some((len, (!self.is_head).then(|| Content::memory(text))))
+    }
+
+    /// Writes the head of an error page.
+    #[inline(never)]
+    fn error_page(
+        &self,
+        status: Status,
+        document: Document,
+        out: &mut [u8],
+    ) -> Option<(usize, Option<Content>)> {
+        let config = self.config;
+        let page = config.error_pages.page(status).unwrap_or_default();
+        let mut head = Head::new(out, status);
+        self.common(&mut head);
+        required(&mut head, status);
+        head.content_type_with(config.media_types.of(page), config.charset.octets());
+        head.content_length(document.attributes.size);
+        let len = self.finish(head)?;
+        Some((len, (!self.is_head).then(|| Content::whole(document))))
+    }
+
+    /// Writes a response with a short content of ours, or with none.
+    fn reject(
+        &mut self,
+        status: Status,
+        detail: &str,
+        out: &mut [u8],
+    ) -> (Status, Option<(usize, Option<Content>)>) {
+        self.leave_body(status);
+        let len = self.short(status, detail, |_| (), out);
+        (status, len.map(|len| (len, None)))
+    }
+
+    /// Writes a response with a short content of ours, or with none. `more` adds fields.
+    #[inline(never)]
+    fn short(
+        &self,
+        status: Status,
+        detail: &str,
+        more: impl FnOnce(&mut Head<'_>),
+        out: &mut [u8],
+    ) -> Option<usize> {
+        // The content's length is needed before it, so that it is made at the end first.
+        let (out, content) = out.split_at_mut_checked(out.len().checked_sub(SMALL_LEN)?)?;
+        let content_len = if status.has_content() {
+            response::error_body(status, detail, content)?
+        } else {
+            0
+        };
+        let mut head = Head::new(out, status);
+        self.common(&mut head);
+        more(&mut head);
+        required(&mut head, status);
+        if status.has_content() {
+            head.content_type("text/html; charset=utf-8");
+            head.content_length(content_len as u64);
+        }
+        let len = self.finish(head)?;
+        if self.is_head {
+            return Some(len);
+        }
+        let content = content.iter().take(content_len);
+        for (to, from) in out.iter_mut().skip(len).zip(content) {
+            *to = *from;
+        }
+        len.checked_add(content_len)
+    }
 }
 
-/// Writes a response with a short content of ours, or with none.
-#[inline(never)]
-fn small(
-    status: Status,
-    detail: &str,
-    location: Option<(&[u8], Option<&[u8]>)>,
-    traits: &Traits,
-    moment: &Moment,
-    out: &mut [u8],
-) -> Option<usize> {
-    // The content's length is needed before it, so that it is made at the end first.
-    let (out, content) = out.split_at_mut_checked(out.len().checked_sub(SMALL_LEN)?)?;
-    let content_len = if status.has_content() {
-        response::error_body(status, detail, content)?
-    } else {
-        0
-    };
-    let mut head = Head::new(out, status);
-    head.server(PRODUCT);
-    head.date(&moment.date);
-    if let Some((name, query)) = location {
-        head.location(name, true, query);
+/// Writes the fields that a status requires.
+fn required(head: &mut Head<'_>, status: Status) {
+    match status {
+        // RFC 9110 15.5.6; 204 is the answer to OPTIONS here (9.3.7).
+        Status::MethodNotAllowed | Status::NoContent => head.allow(),
+        Status::ServiceUnavailable => head.retry_after(1),
+        _ => (),
     }
-    if matches!(status, Status::MethodNotAllowed | Status::NoContent) {
-        head.allow();
-    }
-    if status == Status::ServiceUnavailable {
-        head.retry_after(1);
-    }
-    if status.has_content() {
-        head.content_type("text/html; charset=utf-8");
-        head.content_length(content_len as u64);
-    }
-    head.connection(traits.version, traits.is_persistent);
-    let len = head.finish()?;
-    if traits.is_head {
-        return Some(len);
-    }
-    for (to, from) in out
-        .iter_mut()
-        .skip(len)
-        .zip(content.iter().take(content_len))
-    {
-        *to = *from;
-    }
-    len.checked_add(content_len)
 }

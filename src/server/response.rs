@@ -14,6 +14,7 @@ use super::shared::Shared;
 use crate::http::framing::Drain;
 use crate::http::response::Status;
 use crate::linux::fragment::Fragments;
+use crate::linux::page_frag::Cache;
 use crate::linux::sock::Sock;
 use crate::linux::stream::Stream;
 use kernel::prelude::*;
@@ -31,6 +32,8 @@ pub(super) enum Progress {
     Enough,
     /// The next octets must be read by a work item.
     Cold,
+    /// There is no memory.
+    NoMemory,
     /// The peer is gone.
     Lost,
 }
@@ -122,7 +125,8 @@ impl Response {
     ) -> Result {
         let content = self.content.as_ref().ok_or(EINVAL)?;
         let fragments = self.fragments.take().ok_or(EINVAL)?;
-        self.job = Some(Job::start(content.read(fragments), sock, shared, queue)?);
+        let task = content.read(fragments).ok_or(EINVAL)?;
+        self.job = Some(Job::start(task, sock, shared, queue)?);
         Ok(())
     }
 
@@ -149,6 +153,7 @@ impl Response {
     pub(super) fn send(
         &mut self,
         stream: &mut Stream<'_>,
+        cache: &mut Cache,
         budget: usize,
         taken: &mut usize,
     ) -> Progress {
@@ -158,8 +163,10 @@ impl Response {
         loop {
             if !self.is_filled {
                 if let Some(content) = &mut self.content {
-                    if content.fill(fragments) == Fill::Cold {
-                        return Progress::Cold;
+                    match content.fill(fragments, cache) {
+                        Ok(Fill::Filled) => (),
+                        Ok(Fill::Cold) => return Progress::Cold,
+                        Err(_) => return Progress::NoMemory,
                     }
                 }
                 self.content.take_if(|content| content.is_empty());

@@ -14,16 +14,19 @@ use super::connection::{
 use super::content;
 use super::dispatch::{
     self,
-    Action, //
+    Action,
+    Decision,
+    Opened,
+    Reason, //
 };
 use super::job::Job;
 use super::lookup::{
     self,
-    Resolution, //
+    Query, //
 };
 use super::reply::{
-    self,
-    Plan, //
+    Plan,
+    Reply, //
 };
 use super::response::{
     Progress,
@@ -167,27 +170,48 @@ impl<'a> Turn<'a> {
         if timer == Timer::Linger {
             deadline = deadline.min(self.state.linger_until);
         }
-        if timer == Timer::Send {
-            self.state.acknowledged = self.stream.acknowledged();
-        }
+        self.state.mark = self.octets_of(timer);
         self.state.timer = timer;
         self.sock.data().set_deadline(deadline);
+    }
+
+    /// Octets that tell whether what `timer` stands for makes progress: those that the peer has
+    /// acknowledged, or those of a body that have come.
+    fn octets_of(&self, timer: Timer) -> u64 {
+        match timer {
+            Timer::Send => self.stream.acknowledged(),
+            Timer::Body => self.state.drained,
+            Timer::Header | Timer::KeepAlive | Timer::Memory | Timer::Linger => 0,
+        }
+    }
+
+    /// Whether the peer was fast enough since the deadline was set: one octet at least, and `rate` of
+    /// them in each second of `seconds`.
+    fn has_progressed(&self, rate: u32, seconds: u32) -> bool {
+        let octets = self.octets_of(self.state.timer);
+        let wanted = u64::from(rate).saturating_mul(seconds.into());
+        octets.saturating_sub(self.state.mark) >= wanted.max(1)
     }
 
     /// Does what is to be done when a deadline has passed.
     #[inline(never)]
     fn late(&mut self) -> Next {
         let counter = self.state.timer.counter();
+        let config = &self.local.config;
         match self.state.timer {
             // Whoever has begun a request is told (RFC 9110 15.5.9).
             Timer::Header if self.stream.unread() > 0 => {
                 self.count(counter);
                 let is_head = request::is_head(self.stream.peek(&mut self.local.scratch));
-                let status = Status::RequestTimeout;
-                self.refuse(status, "The request took too long.", is_head)
+                let reason = (Status::RequestTimeout, "The request took too long.");
+                self.refuse(reason, is_head)
             }
             Timer::KeepAlive if self.stream.unread() > 0 => Next::Go,
             Timer::Header | Timer::KeepAlive | Timer::Linger => Next::End(Close::Orderly, counter),
+            Timer::Body if self.has_progressed(config.min_receive_rate, config.body_timeout) => {
+                self.wait(Timer::Body);
+                Next::Go
+            }
             // The response may still be on its way.
             Timer::Body => {
                 self.count(counter);
@@ -195,7 +219,7 @@ impl<'a> Turn<'a> {
             }
             // There is no event until a third of the send buffer is free: megabytes, which a slow
             // client may need longer for.
-            Timer::Send if self.stream.acknowledged() != self.state.acknowledged => {
+            Timer::Send if self.has_progressed(config.min_send_rate, config.send_timeout) => {
                 self.wait(Timer::Send);
                 Next::Wait
             }
@@ -208,12 +232,13 @@ impl<'a> Turn<'a> {
     fn step(&mut self) -> Next {
         match &mut self.state.phase {
             Phase::Receiving => self.receive(None),
-            Phase::Opening(job) => {
+            Phase::Opening(job, reason) => {
                 let Some(resolution) = job.result() else {
                     return Next::Wait;
                 };
+                let opened = (resolution, *reason);
                 self.state.phase = Phase::Receiving;
-                self.receive(Some(resolution))
+                self.receive(Some(opened))
             }
             Phase::Sending(response) => match response.finish_reading() {
                 Reading::Ready => self.send(),
@@ -221,9 +246,9 @@ impl<'a> Turn<'a> {
                 Reading::Truncated => Next::End(Close::Abort, Counter::Truncated),
                 Reading::Failed if response.is_untouched() => {
                     self.count(Counter::ReadErrors);
-                    let status = Status::InternalServerError;
+                    let reason = (Status::InternalServerError, "The file can't be read.");
                     // The content of a HEAD is not read.
-                    self.refuse(status, "The file can't be read.", false)
+                    self.refuse(reason, false)
                 }
                 Reading::Failed => Next::End(Close::Abort, Counter::ReadErrors),
             },
@@ -232,10 +257,9 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Reads a request, and begins its response. `resolution` is that of its path, if it was asked
-    /// for before.
+    /// Reads a request, and begins its response. `opened` is what was opened for it before.
     #[inline(never)]
-    fn receive(&mut self, resolution: Option<Resolution>) -> Next {
+    fn receive(&mut self, opened: Option<Opened>) -> Next {
         let octets = self.stream.peek(&mut self.local.scratch);
         let len = octets.len();
         let is_same = self.state.scanned > 0
@@ -263,6 +287,7 @@ impl<'a> Turn<'a> {
                 return self.bad(bad, is_head);
             }
         }
+        let config = &self.local.config;
         let moment = &self.local.moment;
         let path = if request.target.path.is_empty() {
             // The server as a whole (`*`), or another one: no path is looked up for these.
@@ -270,33 +295,30 @@ impl<'a> Turn<'a> {
         } else {
             target::normalize(request.target.path, &mut self.local.name)
         };
-        let action = match &path {
-            Err(bad) => {
-                self.worker.counters().count(*bad);
-                Action::Reject(bad.status(), bad.name())
+        let (buffer, may_sleep) = (&mut self.local.lookup, self.may_sleep);
+        let root = config.document_root.root();
+        let resolve =
+            |query: &Query<'_>| lookup::resolve(root, query, Lookup::Cached, buffer, may_sleep);
+        let action = match dispatch::decide(&request, path, config, moment.seconds, opened, resolve)
+        {
+            Decision::Answer(action) => action,
+            Decision::Open(query, reason) => {
+                let task = lookup::Open::new(&config.document_root, &query);
+                return self.open(task, reason);
             }
-            Ok(path) => dispatch::dispatch(&request, moment.seconds, || {
-                resolution.or_else(|| {
-                    lookup::resolve(
-                        self.local.config.document_root.root(),
-                        path,
-                        Lookup::Cached,
-                        &mut self.local.lookup,
-                        self.may_sleep,
-                    )
-                })
-            }),
         };
-        let path = path.ok();
-        if let (Action::Defer, Some(path)) = (&action, &path) {
-            let task = lookup::Open::new(&self.local.config.document_root, path);
-            return self.open(task);
+        if let Err(bad) = path {
+            self.worker.counters().count(bad);
         }
-        let head = &mut self.local.head;
-        let plan = reply::plan(action, &request, path.as_ref(), moment, head);
+        let answered = self.state.requests.saturating_add(1);
+        let limit = u64::from(config.keepalive_requests);
+        let is_last = limit != 0 && answered >= limit;
+        let reply = Reply::new(&request, is_last, config, moment);
+        let path = path.ok().map(|path| (path, request.target.query));
+        let plan = reply.plan(action, path, &mut self.local.head);
         self.stream.consume(head_len);
         self.count(Counter::Requests);
-        self.state.requests = self.state.requests.saturating_add(1);
+        self.state.requests = answered;
         self.respond(plan)
     }
 
@@ -323,13 +345,13 @@ impl<'a> Turn<'a> {
         Next::Wait
     }
 
-    /// Opens a file in a work item.
+    /// Opens a file in a work item; the error page for `reason`, if there is one.
     #[inline(never)]
-    fn open(&mut self, task: Result<lookup::Open>) -> Next {
+    fn open(&mut self, task: Result<lookup::Open>, reason: Option<Reason>) -> Next {
         let (shared, io) = (self.worker.shared(), &self.local.io);
         match task.and_then(|task| Job::start(task, self.sock, shared, io)) {
             Ok(job) => {
-                self.state.phase = Phase::Opening(job);
+                self.state.phase = Phase::Opening(job, reason);
                 self.deferred(Counter::DeferredLookup)
             }
             Err(_) => Next::End(Close::Abort, Counter::OutOfMemory),
@@ -347,14 +369,25 @@ impl<'a> Turn<'a> {
     fn bad(&mut self, bad: BadRequest, is_head: bool) -> Next {
         self.count(bad);
         self.count(Counter::Requests);
-        self.refuse(bad.status(), bad.name(), is_head)
+        self.refuse((bad.status(), bad.name()), is_head)
     }
 
-    /// Begins a response that is the last of the connection. What has come is not read.
+    /// Begins a response that is the last of the connection. What has come is not read. An error
+    /// page that isn't in memory is not waited for.
     #[inline(never)]
-    fn refuse(&mut self, status: Status, detail: &str, is_head: bool) -> Next {
-        let (moment, head) = (&self.local.moment, &mut self.local.head);
-        let plan = reply::refuse(status, detail, is_head, moment, head);
+    fn refuse(&mut self, reason: Reason, is_head: bool) -> Next {
+        let local = &mut *self.local;
+        let (buffer, may_sleep) = (&mut local.lookup, self.may_sleep);
+        let root = local.config.document_root.root();
+        let decision = dispatch::refuse(reason, &local.config, |query| {
+            lookup::resolve(root, query, Lookup::Cached, buffer, may_sleep)
+        });
+        let action = match decision {
+            Decision::Answer(action) => action,
+            Decision::Open(..) => Action::Reject(reason.0, reason.1),
+        };
+        let reply = Reply::refusal(is_head, &local.config, &local.moment);
+        let plan = reply.plan(action, None, &mut local.head);
         let unread = self.stream.unread();
         self.stream.consume(unread);
         self.respond(plan)
@@ -387,7 +420,12 @@ impl<'a> Turn<'a> {
             return Next::Go;
         };
         let mut sent = 0;
-        let progress = response.send(&mut self.stream, self.budget, &mut sent);
+        let progress = response.send(
+            &mut self.stream,
+            &mut self.local.cache,
+            self.budget,
+            &mut sent,
+        );
         self.budget = self.budget.saturating_sub(sent);
         let counters = self.worker.counters();
         if let Some(status) = response.status_sent() {
@@ -413,6 +451,7 @@ impl<'a> Turn<'a> {
             }
             Progress::Enough => Next::Again,
             Progress::Cold => self.deferred(Counter::DeferredRead),
+            Progress::NoMemory => Next::End(Close::Abort, Counter::OutOfMemory),
             Progress::Lost => Next::End(Close::Abort, Counter::Reset),
         }
     }
@@ -473,7 +512,7 @@ impl<'a> Turn<'a> {
         self.state.drained = self.state.drained.saturating_add(drained);
         if progress.is_done {
             self.state.phase = Phase::Receiving;
-        } else if dispatch::is_too_long(self.state.drained) {
+        } else if dispatch::is_too_long(Body::Length(self.state.drained)) {
             self.count(Counter::LimitBody);
             return self.begin_linger();
         }

@@ -139,7 +139,8 @@ impl Local {
     pub(super) fn deadline(&self, timer: Timer) -> u64 {
         let config = &self.config;
         let seconds = match timer {
-            Timer::Header | Timer::Body => config.header_timeout.into(),
+            Timer::Header => config.header_timeout.into(),
+            Timer::Body => config.body_timeout.into(),
             Timer::KeepAlive if config.keepalive_timeout == 0 => u64::MAX,
             Timer::KeepAlive => config.keepalive_timeout.into(),
             Timer::Send => config.send_timeout.into(),

@@ -427,9 +427,10 @@ proptest! {
         ),
         b in (proptest::option::of(0..3u64), 0..3i64, 0..3u32, 0..3u64, 0..3u64),
         c in (proptest::option::of(0..3u64), 0..3i64, 0..3u32, 0..3u64, 0..3u64),
+        coding in prop::sample::select(Coding::ALL.to_vec()),
     ) {
         let tag = |(cookie, seconds, nanoseconds, size, inode)| {
-            EntityTag::new(&Change { cookie, seconds, nanoseconds, size, inode })
+            EntityTag::new(&Change { cookie, seconds, nanoseconds, size, inode, coding })
         };
         prop_assert_eq!(tag(b).as_bytes() == tag(c).as_bytes(), b == c);
         let tag = tag(a);

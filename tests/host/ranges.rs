@@ -226,7 +226,7 @@ proptest! {
         if let Selection::Many(ranges) = range::select(value.as_bytes(), length) {
             let octets: Vec<u8> = pattern.into_iter().cycle().take(length as usize).collect();
             let boundary = Boundary::new(boundary);
-            let multipart = Multipart::new(&ranges, boundary, &media_type, length);
+            let multipart = Multipart::new(&ranges, boundary, media_type.as_bytes(), length);
             let mut content = vec![];
             let mut scratch = [0; multipart::HEAD_LEN];
             for (index, range) in ranges.as_slice().iter().enumerate() {
@@ -260,7 +260,7 @@ proptest! {
         value in near_range(), length in near_length(), media_type in "[a-z/]{1,150}",
     ) {
         if let Selection::Many(ranges) = range::select(value.as_bytes(), length) {
-            let multipart = Multipart::new(&ranges, Boundary::new(0), &media_type, length);
+            let multipart = Multipart::new(&ranges, Boundary::new(0), media_type.as_bytes(), length);
             let mut scratch = [0; 512];
             let heads: Vec<_> = (0..ranges.as_slice().len())
                 .map(|index| multipart.head(index, &mut scratch).unwrap())

@@ -23,7 +23,6 @@ impl CacheControl {
     pub(super) const DEFAULT: &'static CStr = c"";
 
     /// What was configured.
-    #[expect(dead_code)]
     pub(crate) fn policy(&self) -> Policy<'_> {
         Policy::checked(octets(&self.text))
     }

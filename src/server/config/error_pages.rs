@@ -26,9 +26,9 @@ pub(crate) struct ErrorPages {
 /// The content of one error.
 struct Page {
     /// The path as it was configured, beginning with `/`.
-    path: KVec<u8>,
+    path: KVVec<u8>,
     /// What it names below the document root.
-    name: KVec<u8>,
+    name: KVVec<u8>,
 }
 
 impl Page {
@@ -55,7 +55,6 @@ impl ErrorPages {
     pub(super) const DEFAULT: &'static CStr = c"404=/404.html";
 
     /// The name of the file for `status` below the document root, without a slash before it.
-    #[expect(dead_code)]
     pub(crate) fn page(&self, status: Status) -> Option<&[u8]> {
         Some(&self.pages.get(&status.code())?.name)
     }

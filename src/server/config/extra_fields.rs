@@ -18,7 +18,7 @@ pub(crate) struct ExtraFields {
     /// As they were configured.
     text: CString,
     /// As they are sent.
-    lines: KVec<u8>,
+    lines: KVVec<u8>,
 }
 
 impl ExtraFields {
@@ -26,7 +26,6 @@ impl ExtraFields {
     pub(super) const DEFAULT: &'static CStr = c"";
 
     /// The field lines as they are sent, each with its CRLF.
-    #[expect(dead_code)]
     pub(crate) fn lines(&self) -> &[u8] {
         &self.lines
     }
