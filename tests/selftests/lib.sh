@@ -40,6 +40,7 @@
 #   get PATH [CURL-OPTION...]   body on standard output; status in curl's way
 #   status PATH [CURL-OPTION...]   prints the status code only
 #   headers PATH [CURL-OPTION...]  prints the response head, without CRs
+#   reachable ADDRESS [PORT]   whether the server answers there with a 200
 #   raw BYTES [SECONDS]   sends BYTES (printf %b escapes) over one connection,
 #                    half-closes and prints what comes back
 #   wait_for SECONDS COMMAND...   until COMMAND succeeds
@@ -88,8 +89,27 @@ kernel_log_mark() {
 	echo "selftest: mark $1" >/dev/kmsg
 }
 
+# kernel_log_since NAME [REGEX]: what the kernel said since, or the lines of it
+# that match.
 kernel_log_since() {
-	dmesg | awk -v mark="selftest: mark $1" 'index($0, mark) { seen = 1; next } seen'
+	dmesg | awk -v mark="selftest: mark $1" -v regex="${2:-}" \
+		'index($0, mark) { seen = 1; next } seen && $0 ~ regex'
+}
+
+# matches TEXT REGEX: whether a line does. To start a program takes longer than
+# most of what is tested.
+matches() {
+	local line status
+	while IFS= read -r line; do
+		status=0
+		# shellcheck disable=SC2319 # 2 is an error in the expression.
+		[[ $line =~ $2 ]] || status=$?
+		case $status in
+		0) return 0 ;;
+		2) bail_out "no regular expression: $2" ;;
+		esac
+	done <<<"$1"
+	return 1
 }
 
 ok() {
@@ -114,7 +134,7 @@ is() {
 }
 
 like() {
-	if grep -qE -- "$3" <<<"$2"; then
+	if matches "$2" "$3"; then
 		ok "$1"
 	else
 		not_ok "$1" "got:    ${2:0:2000}" "wanted: /$3/"
@@ -122,7 +142,7 @@ like() {
 }
 
 isnt_like() {
-	if grep -qE -- "$3" <<<"$2"; then
+	if matches "$2" "$3"; then
 		not_ok "$1" "got:      ${2:0:2000}" "unwanted: /$3/"
 	else
 		ok "$1"
@@ -186,7 +206,7 @@ load() {
 
 unload() {
 	local refs
-	refs=$(cat /sys/module/rust_tux/refcnt)
+	refs=$(</sys/module/rust_tux/refcnt)
 	[ "$refs" = 0 ] || not_ok "the module is not referenced" "$refs references"
 	timeout 60 rmmod rust_tux || not_ok "rmmod"
 }
@@ -211,6 +231,15 @@ status() {
 	curl -sS --max-time 30 --path-as-is -o /dev/null -w '%{http_code}' "$@" "$url$path"
 }
 
+reachable() {
+	local line=
+	{
+		printf 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&4 &&
+			read -r -t 30 line <&4
+	} 2>/dev/null 4<>"/dev/tcp/$1/${2:-$port}"
+	[[ $line == "HTTP/1.1 200 "* ]]
+}
+
 headers() {
 	local path=$1
 	shift
@@ -222,10 +251,10 @@ raw() {
 }
 
 wait_for() {
-	local deadline=$(($(date +%s) + $1))
+	local deadline=$((EPOCHSECONDS + $1))
 	shift
 	until "$@"; do
-		[ "$(date +%s)" -lt "$deadline" ] || return 1
+		[ $EPOCHSECONDS -lt $deadline ] || return 1
 		sleep 0.2
 	done
 }
