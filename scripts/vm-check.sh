@@ -3,42 +3,92 @@
 #
 # usage: scripts/vm-check.sh [stock | debug]
 #
-# Runs the selftests on the built module in a virtual machine, on the stock or
+# Runs the selftests on the built module in virtual machines, on the stock or
 # the checking kernel. The last line is "N passed, N failed". A kernel that
 # dies or hangs is a failure, and so is anything it complains of.
 #
 # environment: TESTS="a.sh b.sh"  these only
 #              VM_TIMEOUT=SECONDS for the whole run (1800; debug: 3600)
+#              VM_JOBS=N          machines at a time, each with its share of the
+#                                 tests and 2 GiB (1; debug: 2)
 
 . "$(dirname "$0")/lib.sh"
 
 kernel=${1:-stock}
 case $kernel in
 -h | --help) usage; exit 0 ;;
-stock) timeout=${VM_TIMEOUT:-1800} ;;
-debug) timeout=${VM_TIMEOUT:-3600} ;;
+stock) timeout=${VM_TIMEOUT:-1800} jobs=${VM_JOBS:-1} ;;
+debug) timeout=${VM_TIMEOUT:-3600} jobs=${VM_JOBS:-2} ;;
 *) die "unknown kernel $kernel (see --help)" ;;
 esac
 
+# list_selftests: in the order of their Makefile.
+list_selftests() {
+	awk '{ sub(/#.*/, "") }
+		$1 == "TEST_PROGS" { on = 1; $1 = $2 = "" }
+		on { more = sub(/\\$/, ""); printf "%s ", $0; on = more }' \
+		"$repo/tests/selftests/Makefile"
+}
+
+# machine NAME TEST...: runs these; the kernel's log goes to NAME.log.
+machine() {
+	local name=$1
+	shift
+	exec "$repo/scripts/vm.sh" --kernel "$kernel" --timeout "$timeout" --log "$name.log" \
+		-- "exec scripts/guest/selftests $*" 2>&1
+}
+
+# ended NAME STATUS: says what NAME.tap doesn't of a machine that has ended.
+ended() {
+	if ! grep -q '^# end of selftests' "$1.tap"; then
+		echo "not ok - the virtual machine did not finish (status $2, kernel log: build/${1##*/}.log)"
+	elif [ "$2" != 0 ] && ! grep -q '^not ok' "$1.tap"; then
+		echo "not ok - the virtual machine ended with status $2"
+	fi
+}
+
+read -r -a tests <<<"${TESTS:-$(list_selftests)}"
+[ "$jobs" -le "${#tests[@]}" ] || jobs=${#tests[@]}
 mkdir -p "$build"
-tap=$build/selftests-$kernel.tap
+name=$build/selftests-$kernel
+rm -f "$name"{,.[0-9]}.{tap,log}
 set +e
-"$repo/scripts/vm.sh" --kernel "$kernel" --timeout "$timeout" \
-	--log "$build/selftests-$kernel.log" \
-	-- "exec scripts/guest/selftests ${TESTS:-}" 2>&1 | tee "$tap"
-status=${PIPESTATUS[0]}
+if [ "$jobs" -le 1 ]; then
+	(machine "$name" "${tests[@]}") | tee "$name.tap"
+	ended "$name" "${PIPESTATUS[0]}" | tee -a "$name.tap"
+else
+	# A scan for leaks for each machine, not for each test.
+	export TEST_KMEMLEAK=${TEST_KMEMLEAK:-last}
+	pids=()
+	trap 'kill "${pids[@]}" "$tail" 2>/dev/null; wait; exit 130' INT TERM HUP
+	for ((job = 0; job < jobs; job++)); do
+		# Dealt out in the order of the list.
+		mine=()
+		for ((i = job; i < ${#tests[@]}; i += jobs)); do
+			mine+=("${tests[i]}")
+		done
+		echo "# machine $job: ${mine[*]}"
+		(machine "$name.$job" "${mine[@]}") >"$name.$job.tap" &
+		pids+=($!)
+	done
+	# All comes at the end, one machine's after the other's; this meanwhile.
+	tail -q -n +1 -f --pid=$$ "$name".[0-9].tap > >(grep --line-buffered '^# .*: status') &
+	tail=$!
+	for ((job = 0; job < jobs; job++)); do
+		wait "${pids[job]}"
+		ended "$name.$job" $? >>"$name.$job.tap"
+	done
+	kill "$tail"
+	wait "$tail" 2>/dev/null
+	trap - INT TERM HUP
+	cat "$name".[0-9].tap | tee "$name.tap"
+fi
 set -e
 
-passed=$(grep -E '^ok' "$tap" | grep -cv '# SKIP' || :)
-failed=$(grep -c '^not ok' "$tap" || :)
-skipped=$(grep -cE '^ok.*# SKIP|^1\.\.0 # SKIP' "$tap" || :)
+passed=$(grep -E '^ok' "$name.tap" | grep -cv '# SKIP' || :)
+failed=$(grep -c '^not ok' "$name.tap" || :)
+skipped=$(grep -cE '^ok.*# SKIP|^1\.\.0 # SKIP' "$name.tap" || :)
 [ "$skipped" = 0 ] || echo "$skipped skipped"
-if ! grep -q '^# end of selftests' "$tap"; then
-	echo "not ok - the virtual machine did not finish (status $status, kernel log: ${build##*/}/selftests-$kernel.log)"
-	failed=$((failed + 1))
-elif [ "$status" != 0 ] && [ "$failed" = 0 ]; then
-	failed=1
-fi
 if [ $((passed + failed)) = 0 ]; then
 	echo "not ok - no test was run"
 	failed=1
