@@ -48,7 +48,7 @@ pub(super) enum Reading {
     /// The file ends before the content does.
     Truncated,
     /// The file can't be read.
-    Failed,
+    Failed(Error),
 }
 
 /// A response that is being sent.
@@ -112,7 +112,7 @@ impl Response {
                 self.advance(octets);
                 Reading::Ready
             }
-            Err(_) => Reading::Failed,
+            Err(error) => Reading::Failed(error),
         }
     }
 

@@ -62,7 +62,7 @@ use crate::linux::sock::{
     Sock, //
 };
 use crate::linux::stream::Stream;
-use kernel::error::Result;
+use kernel::prelude::*;
 
 /// The path of the document root.
 const ROOT: target::Path<'_> = target::Path {
@@ -244,17 +244,36 @@ impl<'a> Turn<'a> {
                 Reading::Ready => self.send(),
                 Reading::Pending => Next::Wait,
                 Reading::Truncated => Next::End(Close::Abort, Counter::Truncated),
-                Reading::Failed if response.is_untouched() => {
-                    self.count(Counter::ReadErrors);
-                    let reason = (Status::InternalServerError, "The file can't be read.");
-                    // The content of a HEAD is not read.
-                    self.refuse(reason, false)
+                Reading::Failed(error) => {
+                    let is_untouched = response.is_untouched();
+                    self.was_not_read(is_untouched, error)
                 }
-                Reading::Failed => Next::End(Close::Abort, Counter::ReadErrors),
             },
             Phase::Draining(_) => self.drain(),
             Phase::Lingering => self.linger(),
         }
+    }
+
+    /// Ends a response, or begins another one in its place if it `is_untouched`, because no more of
+    /// the file can be read.
+    #[inline(never)]
+    fn was_not_read(&mut self, is_untouched: bool, error: Error) -> Next {
+        let (counter, reason) = if error == ENOMEM {
+            let detail = "The server is busy. Please try again.";
+            (Counter::OutOfMemory, (Status::ServiceUnavailable, detail))
+        } else {
+            let detail = "The file can't be read.";
+            (Counter::ReadErrors, (Status::InternalServerError, detail))
+        };
+        if !is_untouched {
+            return Next::End(Close::Abort, counter);
+        }
+        // The response says so where memory lacked; that counter is for connections.
+        if counter == Counter::ReadErrors {
+            self.count(counter);
+        }
+        // The content of a HEAD is not read.
+        self.refuse(reason, false)
     }
 
     /// Reads a request, and begins its response. `opened` is what was opened for it before.
