@@ -14,7 +14,6 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/fs_dirent.h>
-#include <linux/kernel_read_file.h>
 #include <linux/kthread.h>
 #include <linux/llist.h>
 #include <linux/magic.h>

@@ -4,7 +4,6 @@
 //! that the file system has to bring.
 //!
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
-//! [`include/linux/kernel_read_file.h`](srctree/include/linux/kernel_read_file.h),
 //! [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h),
 //! [`include/linux/splice.h`](srctree/include/linux/splice.h)
 
@@ -125,6 +124,27 @@ impl File {
         }
         Ok(usize::try_from(count)?)
     }
+
+    /// Copies octets from `offset` on. Returns how many; 0 is the end of the file.
+    ///
+    /// Waits for the disk, or for another machine.
+    pub(crate) fn copy(&self, offset: u64, out: &mut [u8], _context: &MaySleep) -> Result<usize> {
+        let mut offset = i64::try_from(offset)?;
+        // SAFETY: By the type invariant the file is valid and open for reading; so much can be
+        // written to `out`; this may sleep.
+        let count = unsafe {
+            bindings::kernel_read(
+                self.file.as_ptr(),
+                out.as_mut_ptr().cast(),
+                out.len(),
+                &mut offset,
+            )
+        };
+        if count < 0 {
+            to_result(c_int::try_from(count)?)?;
+        }
+        Ok(usize::try_from(count)?)
+    }
 }
 
 impl Drop for File {
@@ -133,35 +153,6 @@ impl Drop for File {
         // SAFETY: By the type invariant the reference is ours.
         unsafe { close(self.file) };
     }
-}
-
-/// Reads the whole of the regular file called `name`, as the current task sees it and may.
-///
-/// Fails with `EFBIG` if it is longer than `limit`, with `EINVAL` if it is empty or no regular file,
-/// with `ETXTBSY` if somebody has it open for writing.
-pub(crate) fn read_whole(name: &CStr, limit: usize, _context: &MaySleep) -> Result<VVec<u8>> {
-    let mut buffer = core::ptr::null_mut();
-    // SAFETY: `name` ends in NUL; the buffer is null, so that the kernel makes one; the file's size
-    // is not asked for; this may sleep.
-    let count = unsafe {
-        bindings::kernel_read_file_from_path(
-            name.as_char_ptr(),
-            0,
-            &mut buffer,
-            limit,
-            core::ptr::null_mut(),
-            bindings::kernel_read_file_id_READING_UNKNOWN,
-        )
-    };
-    if count < 0 {
-        to_result(c_int::try_from(count)?)?;
-    }
-    let len = usize::try_from(count)?;
-    if buffer.is_null() {
-        return Err(EINVAL);
-    }
-    // SAFETY: The buffer is ours, was made by `vmalloc()`, and so much of it was filled.
-    Ok(unsafe { VVec::from_raw_parts(buffer.cast(), len, len) })
 }
 
 /// Gives up a reference to an open file.

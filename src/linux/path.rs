@@ -161,6 +161,24 @@ unsafe impl Send for Path {}
 unsafe impl Sync for Path {}
 
 impl Path {
+    /// Looks `name` up as the current task sees it, with its root and current directory.
+    pub(crate) fn find(name: &CStr, _context: &MaySleep) -> Result<Self> {
+        let mut path = MaybeUninit::uninit();
+        // SAFETY: `name` ends in NUL, `path` can be written to, and this may sleep.
+        to_result(unsafe {
+            bindings::kern_path(
+                name.as_char_ptr(),
+                bindings::LOOKUP_FOLLOW,
+                path.as_mut_ptr(),
+            )
+        })?;
+        // INVARIANT: The kernel has given us the reference, and finds names that exist only.
+        Ok(Self {
+            // SAFETY: `kern_path()` fills the path in if it succeeds.
+            path: unsafe { path.assume_init() },
+        })
+    }
+
     /// Asks the file system for the attributes, after the security modules.
     ///
     /// May wait for a disk or for another machine, unless [`Path::is_local`].

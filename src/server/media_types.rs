@@ -13,7 +13,11 @@ use crate::http::media_type::{
     EXTENSION_LEN, //
 };
 use crate::linux::context::MaySleep;
-use crate::linux::file;
+use crate::linux::path::{
+    Kind,
+    Lookup,
+    Path, //
+};
 use crate::linux::sysctl::Text;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
@@ -77,17 +81,16 @@ impl MediaTypes {
             pr_err!("mime_types={}: not an absolute name\n", name);
             return Err(EINVAL);
         }
-        let table = file::read_whole(name, LIMIT, context).inspect_err(|error| {
+        let (octets, len) = read(name, context).inspect_err(|error| {
             let why = match *error {
                 error if error == ENOENT => "no such file",
-                error if error == EINVAL => "not a regular file, or empty",
+                error if error == EINVAL => "not a regular file",
                 error if error == EFBIG => "longer than 1 MiB",
-                error if error == ETXTBSY => "open for writing",
                 _ => "can't be read",
             };
             pr_err!("mime_types={}: {} ({:?})\n", name, why, error);
         })?;
-        Self::new(name, &table)
+        Self::new(name, octets.get(..len).ok_or(EINVAL)?)
     }
 
     /// Takes in the table that was read from the file called `name`.
@@ -140,6 +143,25 @@ impl Setting for MediaTypes {
     fn print(&self, out: &mut Text) -> Result {
         out.push(octets(&self.name))
     }
+}
+
+/// Reads the regular file called `name`, as the current task sees it and may. Returns room for one
+/// that is longer than [`LIMIT`], and how much of that is the file.
+fn read(name: &CStr, context: &MaySleep) -> Result<(KVVec<u8>, usize)> {
+    let path = Path::find(name, context)?;
+    if path.attributes(context)?.kind != Kind::Regular {
+        return Err(EINVAL);
+    }
+    let file = path.open(Lookup::MayBlock, context)?.ok_or(EAGAIN)?;
+    let mut octets = KVVec::from_elem(0, LIMIT.saturating_add(1), GFP_KERNEL)?;
+    let mut len = 0usize;
+    while let Some(room) = octets.get_mut(len..).filter(|room| !room.is_empty()) {
+        match file.copy(u64::try_from(len)?, room, context)? {
+            0 => return Ok((octets, len)),
+            count => len = len.saturating_add(count),
+        }
+    }
+    Err(EFBIG)
 }
 
 /// The key of an extension; `None` if it is longer than any in a table.
