@@ -208,8 +208,24 @@ load
 is "threads: one per online CPU" "$(pgrep -c ^rust_tux/)" "$(nproc)"
 unload
 
+# ---- mime_types
+
+printf 'text/x-log log\n' >"$tmp/types"
+load "mime_types=$tmp/types"
+is "mime_types=" "$(sysctl_get mime_types) $(cat /sys/module/rust_tux/parameters/mime_types)" "$tmp/types $tmp/types"
+unload
+load mime_types=
+is "mime_types= that is empty: what is built in" "$(sysctl_get mime_types) $(get /)" " index"
+unload
+echo text/x-log .log >"$tmp/types"
+refused "mime_types with a bad line" "Invalid parameters" "mime_types=$tmp/types: line 1: not an extension" "mime_types=$tmp/types"
+refused "mime_types that is not there" "No such file or directory|Unknown symbol in module" \
+	"mime_types=/nonexistent: no such file" mime_types=/nonexistent
+refused "mime_types that is relative" "Invalid parameters" "mime_types=types: not an absolute name" mime_types=types
+refused "mime_types that is a directory" "Invalid parameters" "mime_types=/etc: not a regular file" mime_types=/etc
+
 modinfo -F parm "$module" >"$tmp/parm"
-is "each parameter has a description" "$(grep -E '^[a-z]+:.{20,}' "$tmp/parm" | cut -d: -f1 | sort | xargs)" \
-	"address backlog docroot port threads"
+is "each parameter has a description" "$(grep -E '^[a-z_]+:.{20,}' "$tmp/parm" | cut -d: -f1 | sort | xargs)" \
+	"address backlog docroot mime_types port threads"
 
 done_testing
