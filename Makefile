@@ -58,6 +58,11 @@ test: ## all tests: check, then vm-check
 check: ## host tests of the protocol layer, in seconds
 	@scripts/check.sh
 
+.PHONY: fuzz
+fuzz: ## fuzz the protocol layer (RUNS=200000 SECONDS=0 SEED=1 TARGETS="head date")
+	@scripts/fuzz.sh $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(SEED),--seed $(SEED)) $(TARGETS)
+
 .PHONY: vm-check
 vm-check: prepare ## selftests on the stock kernel in a virtual machine (TESTS="a.sh b.sh")
 	@scripts/build.sh

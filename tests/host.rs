@@ -32,3 +32,22 @@ mod properties;
 #[cfg(all(test, feature = "properties"))]
 #[path = "host/ranges.rs"]
 mod ranges;
+
+/// What the fuzzer checks.
+#[cfg(test)]
+#[path = "fuzz"]
+mod fuzz {
+    pub(crate) mod authority;
+    pub(crate) mod chunked;
+    pub(crate) mod common;
+    pub(crate) mod condition;
+    pub(crate) mod date;
+    pub(crate) mod head;
+    pub(crate) mod seeds;
+    pub(crate) mod target;
+}
+#[cfg(test)]
+use fuzz::common;
+#[cfg(test)]
+#[path = "host/seeds.rs"]
+mod seeds;
