@@ -63,6 +63,10 @@ fuzz: ## fuzz the protocol layer (RUNS=200000 SECONDS=0 SEED=1 TARGETS="head dat
 	@scripts/fuzz.sh $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(SEED),--seed $(SEED)) $(TARGETS)
 
+.PHONY: differential
+differential: ## compare our parser with httparse, llhttp and h11 (COUNT=200000 SEED=)
+	@scripts/differential.sh $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: vm-check
 vm-check: prepare ## selftests on the stock kernel in a virtual machine (TESTS="a.sh b.sh")
 	@scripts/build.sh

@@ -38,7 +38,8 @@ check_clippy() { # the kernel's lints, warnings are errors
 }
 
 rust_roots() {
-	tracked rust_tux.rs 'tests/host/*.rs' 'tests/host.rs' 'tests/fuzz/*.rs' 'tests/bench/*.rs' 'tools/*.rs'
+	tracked rust_tux.rs 'tests/host.rs' 'tests/host/*.rs' 'tests/fuzz/*.rs' 'tests/differential/*.rs' \
+		'tests/bench/*.rs' 'tools/*.rs'
 }
 
 check_rustfmt() { # the kernel's format
