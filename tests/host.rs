@@ -39,10 +39,12 @@ mod ranges;
 mod fuzz {
     pub(crate) mod authority;
     pub(crate) mod chunked;
+    pub(crate) mod coding;
     pub(crate) mod common;
     pub(crate) mod condition;
     pub(crate) mod date;
     pub(crate) mod head;
+    pub(crate) mod range;
     pub(crate) mod seeds;
     pub(crate) mod target;
 }

@@ -23,16 +23,20 @@ use src::http;
 
 mod authority;
 mod chunked;
+mod coding;
 mod common;
 mod condition;
 mod date;
 mod head;
+mod range;
 pub mod seeds;
 mod target;
 
 pub use authority::run as authority;
 pub use chunked::run as chunked;
+pub use coding::run as coding;
 pub use condition::run as condition;
 pub use date::run as date;
 pub use head::run as head;
+pub use range::run as range;
 pub use target::run as target;

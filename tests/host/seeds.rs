@@ -8,9 +8,11 @@ use std::vec::Vec;
 
 use crate::fuzz::authority;
 use crate::fuzz::chunked;
+use crate::fuzz::coding;
 use crate::fuzz::condition;
 use crate::fuzz::date;
 use crate::fuzz::head;
+use crate::fuzz::range;
 use crate::fuzz::seeds;
 use crate::fuzz::target;
 
@@ -21,9 +23,11 @@ type Target = (&'static str, fn(&[u8]));
 const TARGETS: &[Target] = &[
     ("authority", authority::run),
     ("chunked", chunked::run),
+    ("coding", coding::run),
     ("condition", condition::run),
     ("date", date::run),
     ("head", head::run),
+    ("range", range::run),
     ("target", target::run),
 ];
 
