@@ -3,6 +3,7 @@
 //! The content of a response that doesn't fit behind its head: octets of a file, or of memory, or
 //! several ranges of a file with the heads of their parts between them.
 
+use super::directory::Text;
 use super::job::Task;
 use super::lookup::Document;
 use crate::http::multipart::{
@@ -43,7 +44,7 @@ enum Source {
     /// A file. [`File::resident`] may be right for it.
     File(Arc<File>, bool),
     /// Memory.
-    Memory(KVVec<u8>),
+    Memory(Text),
 }
 
 /// Several ranges of a file.
@@ -145,7 +146,7 @@ impl Content {
     }
 
     /// Octets in memory.
-    pub(super) fn memory(octets: KVVec<u8>) -> Self {
+    pub(super) fn memory(octets: Text) -> Self {
         Self {
             offset: 0,
             end: octets.len() as u64,

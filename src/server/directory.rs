@@ -11,7 +11,8 @@
 //! ```
 //!
 //! All three are limited, so that nobody makes a directory that takes all memory or all time; a
-//! listing that isn't complete says so.
+//! listing that isn't complete says so. What all listings take together is limited, too: those who
+//! ask for many, and read slowly, get no more of them.
 
 use crate::http::listing::{
     self,
@@ -29,10 +30,17 @@ use crate::linux::path::{
     Root, //
 };
 use core::cmp::Ordering;
-use core::ops::ControlFlow;
+use core::ops::{
+    ControlFlow,
+    Deref, //
+};
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
 use kernel::str::CStr;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 
 /// Entries of a directory that are looked up and shown.
 const ENTRIES: usize = 10_000;
@@ -42,6 +50,12 @@ const SEEN: usize = 4 * ENTRIES;
 
 /// Octets of a listing.
 const TEXT_LEN: usize = 4 << 20;
+
+/// Octets of all listings that are being made or sent.
+const MEMORY: usize = 64 << 20;
+
+/// Octets of the memory of an entry: a node of the tree.
+const ENTRY_LEN: usize = 64;
 
 /// Octets of the buffer for names when it is made.
 const NAMES_LEN: usize = 4096;
@@ -62,15 +76,16 @@ const MODE_SEARCH: u16 = 0o001;
 /// be looked up; with `hide_unreadable` also what others may not read or, if it is a directory,
 /// pass through. Directories come first, then files, each in the order of their octets.
 ///
-/// Fails with `ENOTDIR` if it isn't a directory, with `EACCES` if others may not list it, and as
-/// lookups do. Takes as long as the file system takes to answer.
+/// Fails with `ENOTDIR` if it isn't a directory, with `EACCES` if others may not list it, with
+/// `ENOMEM` also if the memory for listings is in use, and as lookups do. Takes as long as the file
+/// system takes to answer.
 pub(super) fn list(
     root: &Root,
     name: &[u8],
     format: Format,
     hide_unreadable: bool,
     context: &MaySleep,
-) -> Result<KVVec<u8>> {
+) -> Result<Text> {
     let mut place = Place::new(root, name)?;
     let found = place.find(&[], context)?;
     let attributes = found.attributes(context)?;
@@ -83,6 +98,55 @@ pub(super) fn list(
     let names = Names::collect(&found, context)?;
     let entries = look_up(&mut place, &names, hide_unreadable, context)?;
     write(format, name, &entries, names.is_truncated, context)
+}
+
+/// The text of a listing.
+pub(super) struct Text {
+    octets: KVVec<u8>,
+    _share: Share,
+}
+
+impl Deref for Text {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+/// Octets of [`MEMORY`] that are in use.
+static IN_USE: Atomic<usize> = Atomic::new(0);
+
+/// Octets of [`MEMORY`] that one part of one listing uses.
+struct Share(usize);
+
+impl Share {
+    /// None yet.
+    const fn new() -> Self {
+        Self(0)
+    }
+
+    /// Takes more.
+    fn take(&mut self, octets: usize) -> Result {
+        let before = IN_USE.fetch_add(octets, Relaxed);
+        self.0 = self.0.saturating_add(octets);
+        if before.saturating_add(octets) > MEMORY {
+            return Err(ENOMEM);
+        }
+        Ok(())
+    }
+
+    /// Gives back what is more than `octets`.
+    fn shrink(&mut self, octets: usize) {
+        IN_USE.fetch_sub(self.0.saturating_sub(octets), Relaxed);
+        self.0 = self.0.min(octets);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.shrink(0);
+    }
 }
 
 /// Where names are looked up.
@@ -134,6 +198,7 @@ struct Names {
     count: usize,
     /// Whether there are more.
     is_truncated: bool,
+    share: Share,
 }
 
 impl Names {
@@ -143,6 +208,7 @@ impl Names {
             octets: KVVec::with_capacity(NAMES_LEN, GFP_KERNEL)?,
             count: 0,
             is_truncated: false,
+            share: Share::new(),
         };
         let mut seen: usize = 0;
         let mut result = Ok(());
@@ -175,9 +241,11 @@ impl Names {
         let free = self.octets.capacity().saturating_sub(self.octets.len());
         if free < needed {
             let capacity = self.octets.capacity().saturating_mul(2).max(needed);
+            self.share.take(capacity)?;
             let mut octets = KVVec::with_capacity(capacity, GFP_KERNEL)?;
             append(&mut octets, &self.octets)?;
             self.octets = octets;
+            self.share.shrink(capacity);
         }
         append(&mut self.octets, &[u8::try_from(name.len())?])?;
         append(&mut self.octets, name)?;
@@ -234,8 +302,18 @@ impl PartialOrd for Key<'_> {
     }
 }
 
+/// What is shown of an entry.
+struct Properties {
+    size: u64,
+    /// In seconds.
+    modified: i64,
+}
+
 /// The entries of a directory, in the order in which they are shown.
-type Entries<'a> = RBTree<Key<'a>, Attributes>;
+struct Entries<'a> {
+    tree: RBTree<Key<'a>, Properties>,
+    share: Share,
+}
 
 /// Looks names up.
 fn look_up<'a>(
@@ -244,7 +322,10 @@ fn look_up<'a>(
     hide_unreadable: bool,
     context: &MaySleep,
 ) -> Result<Entries<'a>> {
-    let mut entries = RBTree::new();
+    let mut entries = Entries {
+        tree: RBTree::new(),
+        share: Share::new(),
+    };
     for name in names.iter() {
         context.yield_now();
         let found = place.find(name, context);
@@ -260,7 +341,13 @@ fn look_up<'a>(
             Ok(_) | Err(_) => continue,
         };
         let is_file = attributes.kind == Kind::Regular;
-        entries.try_create_and_insert(Key { is_file, name }, attributes, GFP_KERNEL)?;
+        let properties = Properties {
+            size: attributes.size,
+            modified: attributes.modified.seconds,
+        };
+        entries.share.take(ENTRY_LEN)?;
+        let tree = &mut entries.tree;
+        tree.try_create_and_insert(Key { is_file, name }, properties, GFP_KERNEL)?;
     }
     Ok(entries)
 }
@@ -281,18 +368,21 @@ fn write(
     entries: &Entries<'_>,
     is_truncated: bool,
     context: &MaySleep,
-) -> Result<KVVec<u8>> {
+) -> Result<Text> {
     let bound = entries
+        .tree
         .keys()
         .map(|key| listing::entry_bound(key.name.len()))
         .fold(listing::begin_bound(name.len()), usize::saturating_add)
         .saturating_add(listing::END_BOUND)
         .min(TEXT_LEN);
-    let mut text = KVVec::from_elem(0, bound, GFP_KERNEL)?;
+    let mut share = Share::new();
+    share.take(bound)?;
+    let mut octets = KVVec::from_elem(0, bound, GFP_KERNEL)?;
     let mut is_truncated = is_truncated;
-    let mut out = Writer::new(&mut text);
+    let mut out = Writer::new(&mut octets);
     let mut listing = Listing::begin(format, name, &mut out);
-    for (key, attributes) in entries.iter() {
+    for (key, properties) in entries.tree.iter() {
         context.yield_now();
         let needed = listing::entry_bound(key.name.len()).saturating_add(listing::END_BOUND);
         if bound.saturating_sub(out.len()) < needed {
@@ -302,15 +392,19 @@ fn write(
         let entry = Entry {
             name: key.name,
             is_directory: !key.is_file,
-            size: attributes.size,
-            modified: attributes.modified.seconds,
+            size: properties.size,
+            modified: properties.modified,
         };
         listing.entry(&entry, &mut out);
     }
     listing.end(is_truncated, &mut out);
     let len = out.finish().ok_or(EINVAL)?;
-    text.truncate(len);
+    octets.truncate(len);
     // The bounds are for the worst names; what is sent to a slow client is kept for long.
-    text.shrink_to(0, GFP_KERNEL)?;
-    Ok(text)
+    octets.shrink_to(0, GFP_KERNEL)?;
+    share.shrink(octets.capacity());
+    Ok(Text {
+        octets,
+        _share: share,
+    })
 }

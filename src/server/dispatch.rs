@@ -3,6 +3,7 @@
 //! Who answers a request, and how: the only place that decides.
 
 use super::config::Config;
+use super::directory::Text;
 use super::lookup::{
     Document,
     Listing,
@@ -51,7 +52,7 @@ pub(super) enum Action {
     /// The file is sent, or a part of it.
     Serve(Document, Extent),
     /// A listing is sent.
-    List(KVVec<u8>, Format),
+    List(Text, Format),
     /// The client has the file: 304.
     NotModified(Document),
     /// The path is sent back with a slash behind: 301.

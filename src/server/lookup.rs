@@ -62,7 +62,7 @@ pub(super) enum Resolution {
     /// A file that may be served.
     File(Document),
     /// The text of a directory's listing.
-    Listing(KVVec<u8>, Format),
+    Listing(directory::Text, Format),
     /// A directory, whose path was written as that of a file.
     Directory,
     /// Nothing.

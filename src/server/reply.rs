@@ -10,6 +10,7 @@ use super::content::{
     Content,
     Parts, //
 };
+use super::directory::Text;
 use super::dispatch::{
     self,
     entity_tag,
@@ -360,12 +361,7 @@ impl<'a> Reply<'a> {
 
     /// Writes the head of a directory's listing.
     #[inline(never)]
-    fn list(
-        &self,
-        text: KVVec<u8>,
-        format: Format,
-        out: &mut [u8],
-    ) -> Option<(usize, Option<Content>)> {
+    fn list(&self, text: Text, format: Format, out: &mut [u8]) -> Option<(usize, Option<Content>)> {
         let mut head = Head::new(out, Status::Ok);
         self.common(&mut head);
         head.content_type_with(
