@@ -14,7 +14,7 @@ import json
 import stat as modes
 from datetime import datetime, timezone
 from http_client import *
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, unquote_to_bytes, urljoin
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
@@ -147,7 +147,6 @@ import os
 import sys
 sys.path.insert(0, os.environ["tmp"])
 from listing import *
-import threading
 
 # ---- switched off
 
@@ -220,7 +219,6 @@ table, document = compare("names of all kinds", "names")
 is_("all of them", len(document["entries"]), len(set(map(octets, names))) + 7)
 is_("nothing of a name is markup", table.tags, {
     "html", "head", "meta", "title", "style", "body", "h1", "bdi", "table", "thead", "tr", "th", "tbody", "td", "a", "time"})
-from urllib.parse import unquote_to_bytes
 follow("each reference leads to its file", "/names/", document,
        lambda there, entry, r: r.body == contents[unquote_to_bytes(entry["href"])[2:]])
 deep = b"deep/<b>&\"' %41/\xff\n\xc3\xbc/?#:"
@@ -289,6 +287,15 @@ compare("or hidden", "modes", [entry for entry in in_directory("modes", hides=Tr
 is_("what is left", [entry["name"] for entry in list_json("/modes/")["entries"]], ["open", "pass", "readable"])
 follow("all that is left can be asked for", "/modes/", list_json("/modes/"), lambda *_: True)
 
+END_OF_PYTHON
+
+python_checks <<'END_OF_PYTHON'
+import os
+import sys
+sys.path.insert(0, os.environ["tmp"])
+from listing import *
+import threading
+
 # ---- few and many
 
 os.mkdir(os.path.join(docroot, b"empty"))
@@ -325,9 +332,22 @@ rows = [row for row in Table(r.body.decode()).rows if "time" in row]
 true("no listing is longer than 4 MiB", 4 << 20 >= len(r.body) > (4 << 20) - 5000 and b"There are more entries" in r.body and r.body.endswith(b"</html>\n"),
      len(r.body), len(rows))
 is_("it begins with the first", [row["a"]["href"][2:7] for row in rows], ["%05d" % i for i in range(len(rows))])
-with Connection() as c:
+
+# Of 4 MiB each, no more are kept for those who do not read than fit into 64 MiB.
+waiting = [Connection(receive_buffer=4096) for _ in range(30)]
+for c in waiting:
     c.send(request("/large/"))
-    ok("a client that goes away")
+beginnings = [c.socket.recv(12) for c in waiting]
+is_("some clients get a listing, the rest is told to come again", set(beginnings), {b"HTTP/1.1 200", b"HTTP/1.1 503"})
+true("not more than the memory for listings is for", 1 <= beginnings.count(b"HTTP/1.1 200") <= 16, beginnings)
+is_("files are served", ask("/plain/a.txt").body, b"a")
+for c in waiting:
+    c.close()
+true("the memory comes back", wait_until(lambda: ask("/large/").status == 200))
+for i in range(40):
+    with Connection() as c:
+        c.send(request("/limit/" if i % 2 else "/large/"))
+true("also when clients go away", wait_until(lambda: ask("/large/").status == 200))
 
 # ---- a directory that changes
 
