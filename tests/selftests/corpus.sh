@@ -5,9 +5,9 @@
 # octet. Each is answered, or refused, and counted as the corpus says, and what stands behind it
 # in the stream is answered only if it is a request of its own.
 #
-# Cases of more than 300 octets, which are long runs of one octet, are cut at each of their first
-# 100 and last 50 octets, and at every 89th between; TEST_STRIDE=1 cuts them everywhere, too, which
-# takes minutes. Octet by octet they are sent whole.
+# Cases of more than 300 octets, which are long runs of one octet, are cut behind each of their
+# first 100 and last 50 octets, and behind every 89th between. TEST_STRIDE=1 cuts them everywhere,
+# too, which takes minutes.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -27,7 +27,7 @@ phase() {
 
 phase whole 1
 phase cut "${TEST_STRIDE:-89}"
-phase octets 1
+phase octets "${TEST_STRIDE:-89}"
 sysctl_set header_timeout 1
 phase timeouts 1
 

@@ -600,24 +600,24 @@ def run_cuts(items, tally):
                 slots[n] = None
 
 
-def run_octets(outcomes, tally):
-    """Octet by octet, many cases at a time."""
+def run_octets(items, tally):
+    """Items are outcomes and all places where their octets are cut; many at a time."""
     probe = Probe()
     probe.wait()
-    waiting = sorted(outcomes, key=lambda o: len(o.octets))
-    clients = [(o, Client()) for o in waiting]
+    items = sorted(items, key=lambda item: len(item[1]))
+    clients = [(o, cuts, Client()) for o, cuts in items]
     step = 0
     early = set()
     while clients:
-        for o, client in clients:
-            client.socket.send(o.octets[step:step + 1])
+        for o, cuts, client in clients:
+            client.send(o.octets[cuts[step - 1] if step else 0:cuts[step]])
         probe.wait()
         step += 1
-        done = [(o, client) for o, client in clients if len(o.octets) == step]
+        done = [(o, client) for o, cuts, client in clients if len(cuts) == step]
         clients = clients[len(done):]
         if step % 16 == 0:
-            for o, client in clients:
-                if o.head_len and step < o.head_len and not client.is_open(0):
+            for o, cuts, client in clients:
+                if o.head_len and cuts[step - 1] < o.head_len and not client.is_open(0):
                     early.add(o)
         for o, client in done:
             client.send(tail(o))
@@ -658,7 +658,7 @@ def run_timeouts(outcomes):
 
 
 def cuts_of(outcome, stride):
-    """Where to cut: at every octet, but in the middle of long cases at each of stride."""
+    """Where to cut: behind every octet, but in the middle of long cases behind each of stride."""
     length = len(outcome.octets)
     if length <= 300:
         return range(1, length + 1)
@@ -714,7 +714,8 @@ def main(phase, stride=1):
         tally = on_each_processor(run_cuts, items)
         report("cut in two", tally, before)
     elif phase == "octets":
-        tally = on_each_processor(run_octets, outcomes)
+        items = [(o, cuts_of(o, stride)) for o in outcomes]
+        tally = on_each_processor(run_octets, items)
         report("octet by octet", tally, before)
     elif phase == "timeouts":
         run_timeouts(outcomes)
