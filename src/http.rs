@@ -54,6 +54,7 @@
 
 mod accept;
 mod media_range;
+mod scan;
 mod token;
 mod weight;
 

@@ -4,6 +4,7 @@
 
 use super::media_range::MediaRange;
 use super::media_range::Specificity;
+use super::scan;
 use super::token;
 use super::weight;
 use super::weight::Weight;
@@ -70,7 +71,7 @@ fn element_of(element: &[u8], media_type: MediaRange<'_>) -> Option<Liking> {
             liking.weight = weight::parameter(parameter)?;
             return Some(liking);
         }
-        let (name, value) = parameter.split_at_checked(token::token_len(parameter))?;
+        let (name, value) = parameter.split_at_checked(scan::token_len(parameter))?;
         // RFC 9110 5.6.6: there may be nothing between two semicolons.
         if !parameter.is_empty() {
             if !name.eq_ignore_ascii_case(b"charset") {

@@ -12,6 +12,7 @@
 //! (5.3); there `no-cache` is an Expires of the Date itself, at which a response is stale.
 
 use super::media_range::MediaRange;
+use super::scan;
 use super::token;
 
 /// The longest time, in seconds: longer ones are made this one (RFC 9111 1.2.2).
@@ -136,7 +137,7 @@ fn entries(text: &[u8]) -> impl Iterator<Item = Result<(MediaRange<'_>, Freshnes
 
 /// Reads an entry.
 fn entry(octets: &[u8]) -> Result<(MediaRange<'_>, Freshness), Bad> {
-    let end = token::find(octets, b'=').unwrap_or(octets.len());
+    let end = scan::find(octets, b'=').unwrap_or(octets.len());
     let (range, seconds) = octets.split_at_checked(end).unwrap_or((octets, b""));
     let range = MediaRange::parse(range).ok_or(BadPolicy::Range as Bad)?;
     let seconds = seconds.strip_prefix(b"=").unwrap_or_default();

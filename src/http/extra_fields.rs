@@ -6,6 +6,7 @@
 //! copied into heads as it is. A field that the server governs itself is refused: a second one, or
 //! one that is not true, would make messages ambiguous (RFC 9112 6), or mislead caches and clients.
 
+use super::scan;
 use super::token;
 use super::writer::Writer;
 
@@ -76,13 +77,13 @@ pub(crate) fn write(text: &[u8], out: &mut [u8]) -> Result<usize, BadField> {
             continue;
         }
         let (name, rest) = line
-            .split_at_checked(token::token_len(line))
+            .split_at_checked(scan::token_len(line))
             .unwrap_or_default();
         let value = match rest.strip_prefix(b":") {
             Some(value) if !name.is_empty() => token::trim(value),
             _ => return Err(BadField::Name(number)),
         };
-        if token::field_len(value) != value.len() {
+        if scan::field_len(value) != value.len() {
             return Err(BadField::Value(number));
         }
         if is_governed(name) {

@@ -22,7 +22,7 @@
 use super::accept;
 use super::date;
 use super::request::Request;
-use super::token;
+use super::scan;
 use super::writer::Writer;
 
 /// Before the path in the title.
@@ -194,7 +194,7 @@ impl Listing {
 
     /// Writes an entry. A name that none can have makes the writer fail.
     pub(crate) fn entry(&mut self, entry: &Entry<'_>, out: &mut Writer<'_>) {
-        if matches!(entry.name, b"" | b"." | b"..") || token::find(entry.name, b'/').is_some() {
+        if matches!(entry.name, b"" | b"." | b"..") || scan::find(entry.name, b'/').is_some() {
             return out.fail();
         }
         let modified = date::timestamp(entry.modified.max(FIRST));

@@ -2,7 +2,7 @@
 
 //! Media ranges (RFC 9110 12.5.1).
 
-use super::token;
+use super::scan;
 
 /// A media range without parameters; a media type is one that has no `*`.
 #[derive(Clone, Copy, Debug)]
@@ -27,9 +27,9 @@ pub(super) enum Specificity {
 impl<'a> MediaRange<'a> {
     /// Reads a media range.
     pub(super) fn parse(octets: &'a [u8]) -> Option<Self> {
-        let (main, rest) = octets.split_at_checked(token::token_len(octets))?;
+        let (main, rest) = octets.split_at_checked(scan::token_len(octets))?;
         let sub = rest.strip_prefix(b"/")?;
-        let is_valid = !main.is_empty() && !sub.is_empty() && token::token_len(sub) == sub.len();
+        let is_valid = !main.is_empty() && !sub.is_empty() && scan::token_len(sub) == sub.len();
         // `*` is a token too; as a type it has `*` behind it.
         (is_valid && (main != b"*" || sub == b"*")).then_some(Self { main, sub })
     }

@@ -10,7 +10,7 @@ mod table;
 
 use core::cmp::Ordering;
 
-use super::token;
+use super::scan;
 
 /// The media type of what is not known.
 pub(crate) const UNKNOWN: &str = "application/octet-stream";
@@ -99,7 +99,7 @@ pub(crate) fn look_up(extension: &[u8]) -> Option<&'static str> {
             Ordering::Less => before,
             Ordering::Equal => {
                 let line = line.get(extension.len().checked_add(1)?..)?;
-                return line.get(..token::find(line.as_bytes(), b'\n')?);
+                return line.get(..scan::find(line.as_bytes(), b'\n')?);
             }
             Ordering::Greater => behind,
         };
@@ -150,7 +150,7 @@ pub(crate) fn takes_charset(media_type: &[u8]) -> bool {
         || media_type
             .last_chunk::<4>()
             .is_some_and(|end| end.eq_ignore_ascii_case(b"+xml"));
-    ((is_text && !is_xml) || is(&SCRIPTS)) && token::find(media_type, b';').is_none()
+    ((is_text && !is_xml) || is(&SCRIPTS)) && scan::find(media_type, b';').is_none()
 }
 
 /// Whether content of `media_type` is compressed by itself, so that it is no use to have it in a
@@ -191,7 +191,7 @@ pub(crate) fn is_compressed(media_type: &[u8]) -> bool {
 /// Whether `name` can be configured as a charset: whether it is a token (RFC 9110 8.3.2), and not
 /// longer than the name of a charset may be.
 pub(crate) fn is_charset(name: &[u8]) -> bool {
-    !name.is_empty() && name.len() <= CHARSET_LEN && token::token_len(name) == name.len()
+    !name.is_empty() && name.len() <= CHARSET_LEN && scan::token_len(name) == name.len()
 }
 
 #[cfg(test)]

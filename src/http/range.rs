@@ -44,6 +44,7 @@ use super::precondition;
 use super::precondition::Validator;
 use super::request::Method;
 use super::request::Request;
+use super::scan;
 use super::token;
 use super::token::NotDecimal;
 
@@ -235,8 +236,8 @@ pub(crate) fn select(value: &[u8], length: u64) -> Selection {
 
 /// What follows `bytes=` in either case (RFC 9110 14.1); `None` for another unit.
 fn byte_range_set(value: &[u8]) -> Option<&[u8]> {
-    let (unit, set) = value.split_at_checked(token::find(value, b'=')?)?;
-    if !token::is_named(unit, b"bytes") {
+    let (unit, set) = value.split_at_checked(scan::find(value, b'=')?)?;
+    if !scan::is_named(unit, b"bytes") {
         return None;
     }
     set.strip_prefix(b"=")
@@ -245,7 +246,7 @@ fn byte_range_set(value: &[u8]) -> Option<&[u8]> {
 /// The octets that a range-spec stands for: `None` if it is not valid, `Some(None)` if it is not
 /// satisfiable (RFC 9110 14.1.1, 14.1.2). `length` is not 0.
 fn resolve(spec: &[u8], length: u64) -> Option<Option<ByteRange>> {
-    let (first, rest) = spec.split_at_checked(token::find(spec, b'-')?)?;
+    let (first, rest) = spec.split_at_checked(scan::find(spec, b'-')?)?;
     let range = match (first, rest.strip_prefix(b"-")?) {
         ([], suffix) => ByteRange {
             first: length.saturating_sub(number(suffix)?),

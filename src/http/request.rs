@@ -9,7 +9,7 @@
 //! octets arrive.
 //!
 //! What nearly all clients write is read by words and whole names, in a few instructions
-//! (`name::usual`, `token::skip_line`); these say `None` of anything else, and never refuse. What
+//! (`name::usual`, `scan::skip_line`); these say `None` of anything else, and never refuse. What
 //! they leave is read, and perhaps refused, by code that goes by octets and has all the rules.
 
 mod line;
@@ -18,6 +18,7 @@ mod name;
 
 use super::bad_request::BadRequest;
 use super::framing::Body;
+use super::scan;
 use super::target::Target;
 use super::token;
 
@@ -154,9 +155,9 @@ impl<'a> Iterator for Fields<'a> {
     fn next(&mut self) -> Option<Field<'a>> {
         let (name, rest) = self
             .octets
-            .split_at_checked(token::find(self.octets, b':')?)?;
+            .split_at_checked(scan::find(self.octets, b':')?)?;
         let rest = rest.strip_prefix(b":")?;
-        let (value, rest) = rest.split_at_checked(token::field_len(rest))?;
+        let (value, rest) = rest.split_at_checked(scan::field_len(rest))?;
         self.octets = rest.strip_prefix(b"\r\n")?;
         Some(Field {
             name,
@@ -416,7 +417,7 @@ fn too_long(octets: &[u8]) -> BadRequest {
         .position(|octet| !matches!(octet, b'\r' | b'\n'))
         .and_then(|begin| octets.get(begin..))
         .unwrap_or_default();
-    match token::find(line, b'\n') {
+    match scan::find(line, b'\n') {
         Some(_) => BadRequest::HeadTooLong,
         None => BadRequest::TargetTooLong,
     }
@@ -434,7 +435,7 @@ pub(crate) fn is_head(octets: &[u8]) -> bool {
 pub(crate) fn has_new_line(octets: &[u8], len: usize) -> bool {
     octets
         .get(len..)
-        .is_some_and(|new| token::find(new, b'\n').is_some())
+        .is_some_and(|new| scan::find(new, b'\n').is_some())
 }
 
 /// Reads a head into `request`, and says how many octets it has.

@@ -15,8 +15,8 @@ use super::date;
 use super::media_type;
 use super::range::ByteRange;
 use super::request::Version;
+use super::scan;
 use super::target;
-use super::token;
 use super::writer::Writer;
 
 /// Defines [`Status`] and what is said of each status code.
@@ -163,8 +163,8 @@ impl<'b> Head<'b> {
     /// Any field. A value with an octet that no field value may hold makes the head fail.
     pub(crate) fn field(&mut self, name: &str, value: &[u8]) {
         if name.is_empty()
-            || token::token_len(name.as_bytes()) != name.len()
-            || token::field_len(value) != value.len()
+            || scan::token_len(name.as_bytes()) != name.len()
+            || scan::field_len(value) != value.len()
         {
             return self.out.fail();
         }
@@ -266,7 +266,7 @@ impl<'b> Head<'b> {
 
     /// Content-Type of several parts (RFC 9110 14.6); `boundary` needs no quotes.
     pub(crate) fn multipart_byteranges(&mut self, boundary: &[u8]) {
-        if boundary.is_empty() || token::token_len(boundary) != boundary.len() {
+        if boundary.is_empty() || scan::token_len(boundary) != boundary.len() {
             return self.out.fail();
         }
         self.out
@@ -336,7 +336,7 @@ pub(crate) fn content_type(media_type: &[u8], charset: &[u8], out: &mut [u8]) ->
 
 /// Writes a media type, with `charset` if it takes one and that isn't empty.
 fn put_content_type(media_type: &[u8], charset: &[u8], out: &mut Writer<'_>) {
-    if token::field_len(media_type) != media_type.len() {
+    if scan::field_len(media_type) != media_type.len() {
         return out.fail();
     }
     out.put(media_type);

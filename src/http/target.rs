@@ -13,6 +13,7 @@
 
 use super::bad_request::BadRequest;
 use super::request::Method;
+use super::scan;
 use super::token;
 use super::writer::Writer;
 
@@ -55,7 +56,7 @@ impl<'a> Target<'a> {
     };
 
     /// Reads `raw`, the target of a request with `method`, which holds only octets that
-    /// [`token::target_len`] accepts. Its first `?` is at `path_len`, or that is its length.
+    /// [`scan::target_len`] accepts. Its first `?` is at `path_len`, or that is its length.
     #[inline]
     pub(super) fn parse(
         &mut self,
@@ -103,14 +104,14 @@ impl<'a> Target<'a> {
                 query: None,
             }),
             Some(_) => Err(BadRequest::TargetForm),
-            None if token::find(raw, b'/').is_some() => Err(BadRequest::TargetForm),
+            None if scan::find(raw, b'/').is_some() => Err(BadRequest::TargetForm),
             None => Err(BadRequest::InvalidAuthority),
         }
     }
 
     /// Splits a target in absolute form.
     fn parse_absolute(raw: &'a [u8]) -> Result<Self, BadRequest> {
-        let Some(colon) = token::find(raw, b':') else {
+        let Some(colon) = scan::find(raw, b':') else {
             return Err(BadRequest::TargetForm);
         };
         let Some((scheme, rest)) = raw.split_at_checked(colon) else {
@@ -154,7 +155,7 @@ impl<'a> Target<'a> {
 /// Splits at the first `?`.
 #[inline]
 fn split_query(octets: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match token::find(octets, b'?').and_then(|at| octets.split_at_checked(at)) {
+    match scan::find(octets, b'?').and_then(|at| octets.split_at_checked(at)) {
         Some((path, query)) => (path, query.split_first().map(|(_, query)| query)),
         None => (octets, None),
     }
@@ -163,7 +164,7 @@ fn split_query(octets: &[u8]) -> (&[u8], Option<&[u8]>) {
 /// Whether `octets` are a host that is not empty, perhaps with a port, and nothing else.
 #[inline]
 pub(super) fn is_authority(octets: &[u8]) -> bool {
-    token::is_domain(octets) || authority_port(octets).is_some()
+    scan::is_domain(octets) || authority_port(octets).is_some()
 }
 
 /// The port of `host [ ":" port ]`: `None` if `octets` are not that, `Some(None)` without a colon.
@@ -316,7 +317,7 @@ pub(crate) fn normalize<'b>(path: &[u8], out: &'b mut [u8]) -> Result<Path<'b>, 
     let mut is_directory = true;
     let mut rest = Some(path);
     while let Some(path) = rest {
-        let segment = match token::find(path, b'/').and_then(|at| path.split_at_checked(at)) {
+        let segment = match scan::find(path, b'/').and_then(|at| path.split_at_checked(at)) {
             Some((segment, more)) => {
                 rest = more.strip_prefix(b"/");
                 segment
@@ -356,7 +357,7 @@ pub(crate) fn normalize<'b>(path: &[u8], out: &'b mut [u8]) -> Result<Path<'b>, 
 /// Percent-decodes `segment` into `out`, and says how many octets it has there.
 #[inline]
 fn decode(segment: &[u8], out: &mut [u8]) -> Result<usize, BadRequest> {
-    if token::find(segment, b'%').is_none() {
+    if scan::find(segment, b'%').is_none() {
         let out = out
             .get_mut(..segment.len())
             .ok_or(BadRequest::PathTooLong)?;

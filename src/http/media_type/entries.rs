@@ -2,6 +2,7 @@
 
 //! Tables of media types that are loaded when the server runs.
 
+use super::super::scan;
 use super::super::token;
 use super::EXTENSION_LEN;
 
@@ -95,7 +96,7 @@ impl<'a> Entries<'a> {
 
     /// Begins the next line.
     fn line(&mut self) {
-        let end = token::find(self.lines, b'\n').unwrap_or(self.lines.len());
+        let end = scan::find(self.lines, b'\n').unwrap_or(self.lines.len());
         let (line, rest) = self.lines.split_at_checked(end).unwrap_or((b"", b""));
         self.lines = rest.strip_prefix(b"\n").unwrap_or(rest);
         self.words = line.strip_suffix(b"\r").unwrap_or(line);
@@ -136,20 +137,20 @@ impl<'a> Iterator for Entries<'a> {
 pub(super) fn is_extension(word: &[u8]) -> bool {
     word.len() <= EXTENSION_LEN
         && !word.starts_with(b".")
-        && token::field_len(word) == word.len()
-        && token::find(word, b'/').is_none()
+        && scan::field_len(word) == word.len()
+        && scan::find(word, b'/').is_none()
 }
 
 /// Whether `word` is a `media-type` (RFC 9110 8.3.1) without white space or quotes.
 pub(super) fn is_media_type(word: &[u8]) -> bool {
     let pair = |pair: &[u8], separator: u8| {
-        let len = token::token_len(pair);
+        let len = scan::token_len(pair);
         match pair.split_at_checked(len) {
             Some((name, [octet, value @ ..])) => {
                 !name.is_empty()
                     && *octet == separator
                     && !value.is_empty()
-                    && token::token_len(value) == value.len()
+                    && scan::token_len(value) == value.len()
             }
             _ => false,
         }

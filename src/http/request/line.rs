@@ -8,7 +8,7 @@
 //! not inlined: its variables would take the registers that the common case needs.
 
 use super::super::bad_request::BadRequest;
-use super::super::token;
+use super::super::scan;
 use super::name;
 use super::name::Name;
 use super::Method;
@@ -44,7 +44,7 @@ pub(super) fn method<'a>(octets: &'a [u8], method: &mut Method<'a>) -> Result<&'
 /// Reads a method that is not GET, or not whole, and the SP after it.
 #[inline(never)]
 fn other_method<'a>(octets: &'a [u8], method: &mut Method<'a>) -> Result<&'a [u8], Stop> {
-    let len = token::token_len(octets);
+    let len = scan::token_len(octets);
     if len > METHOD_LEN {
         return Err(BadRequest::MethodTooLong.into());
     }
@@ -62,10 +62,10 @@ fn other_method<'a>(octets: &'a [u8], method: &mut Method<'a>) -> Result<&'a [u8
 /// else how long it is.
 #[inline]
 pub(super) fn target(octets: &[u8], limit: usize) -> Result<(&[u8], usize, &[u8]), Stop> {
-    let path_len = token::path_len(octets);
+    let path_len = scan::path_len(octets);
     let mut len = path_len;
     if let Some(query @ [b'?', ..]) = octets.get(path_len..) {
-        len = len.wrapping_add(token::target_len(query));
+        len = len.wrapping_add(scan::target_len(query));
     }
     if len > limit {
         return Err(BadRequest::TargetTooLong.into());
@@ -143,7 +143,7 @@ pub(super) fn field_name(octets: &[u8]) -> Result<Option<(Name, &[u8])>, Stop> {
 /// Reads any field name and its colon.
 #[inline(never)]
 fn other_name(octets: &[u8]) -> Result<(Name, &[u8]), Stop> {
-    let Some((name, rest)) = octets.split_at_checked(token::token_len(octets)) else {
+    let Some((name, rest)) = octets.split_at_checked(scan::token_len(octets)) else {
         return Err(Stop::Partial);
     };
     match rest {
@@ -155,7 +155,7 @@ fn other_name(octets: &[u8]) -> Result<(Name, &[u8]), Stop> {
 /// Skips a field value, the white space around it, and the end of its line.
 #[inline(always)]
 pub(super) fn skip_value(octets: &[u8]) -> Result<&[u8], Stop> {
-    match token::skip_line(octets) {
+    match scan::skip_line(octets) {
         Some(rest) => Ok(rest),
         None => skip_other_value(octets),
     }
@@ -164,7 +164,7 @@ pub(super) fn skip_value(octets: &[u8]) -> Result<&[u8], Stop> {
 /// Skips any field value, the white space around it, and the end of its line.
 #[inline(never)]
 fn skip_other_value(octets: &[u8]) -> Result<&[u8], Stop> {
-    let rest = octets.get(token::field_len(octets)..).unwrap_or_default();
+    let rest = octets.get(scan::field_len(octets)..).unwrap_or_default();
     end(rest, BadRequest::InvalidFieldValue)
 }
 

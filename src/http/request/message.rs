@@ -5,6 +5,7 @@
 
 use super::super::bad_request::BadRequest;
 use super::super::framing::Body;
+use super::super::scan;
 use super::super::target;
 use super::super::token;
 use super::super::token::NotDecimal;
@@ -62,15 +63,15 @@ impl Message {
     /// Notes Connection (RFC 9110 7.6.1).
     fn connection(&mut self, value: &[u8]) {
         // As nearly all clients write it.
-        if token::is_named(value, b"keep-alive") {
+        if scan::is_named(value, b"keep-alive") {
             self.keep_alive = true;
             return;
         }
         for option in value.split(|&octet| octet == b',') {
             let option = token::trim(option);
             match option.len() {
-                5 if token::is_named(option, b"close") => self.close = true,
-                10 if token::is_named(option, b"keep-alive") => self.keep_alive = true,
+                5 if scan::is_named(option, b"close") => self.close = true,
+                10 if scan::is_named(option, b"keep-alive") => self.keep_alive = true,
                 _ => {}
             }
         }
@@ -94,7 +95,7 @@ impl Message {
         for coding in value.split(|&octet| octet == b',') {
             let coding = token::trim(coding);
             let (name, parameters) = coding
-                .split_at_checked(token::token_len(coding))
+                .split_at_checked(scan::token_len(coding))
                 .unwrap_or((coding, b""));
             if name.is_empty() || !matches!(token::trim(parameters), [] | [b';', ..]) {
                 return Err(BadRequest::InvalidTransferEncoding);

@@ -6,7 +6,7 @@
 //! those: to compare them is to check them. Any other name is checked by its octets, and then told
 //! apart by [`Name::of`].
 
-use super::super::token;
+use super::super::scan;
 
 /// A field name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,19 +46,19 @@ impl Name {
     #[inline]
     pub(super) fn of(token: &[u8]) -> Self {
         match token.len() {
-            4 if token::is_named(token, b"Host") => Name::Host,
-            5 if token::is_named(token, b"Range") => Name::Range,
-            6 if token::is_named(token, b"Expect") => Name::Expect,
-            7 if token::is_named(token, b"Upgrade") => Name::Upgrade,
-            8 if token::is_named(token, b"If-Match") => Name::IfMatch,
-            8 if token::is_named(token, b"If-Range") => Name::IfRange,
-            10 if token::is_named(token, b"Connection") => Name::Connection,
-            13 if token::is_named(token, b"If-None-Match") => Name::IfNoneMatch,
-            14 if token::is_named(token, b"Content-Length") => Name::ContentLength,
-            15 if token::is_named(token, b"Accept-Encoding") => Name::AcceptEncoding,
-            17 if token::is_named(token, b"If-Modified-Since") => Name::IfModifiedSince,
-            17 if token::is_named(token, b"Transfer-Encoding") => Name::TransferEncoding,
-            19 if token::is_named(token, b"If-Unmodified-Since") => Name::IfUnmodifiedSince,
+            4 if scan::is_named(token, b"Host") => Name::Host,
+            5 if scan::is_named(token, b"Range") => Name::Range,
+            6 if scan::is_named(token, b"Expect") => Name::Expect,
+            7 if scan::is_named(token, b"Upgrade") => Name::Upgrade,
+            8 if scan::is_named(token, b"If-Match") => Name::IfMatch,
+            8 if scan::is_named(token, b"If-Range") => Name::IfRange,
+            10 if scan::is_named(token, b"Connection") => Name::Connection,
+            13 if scan::is_named(token, b"If-None-Match") => Name::IfNoneMatch,
+            14 if scan::is_named(token, b"Content-Length") => Name::ContentLength,
+            15 if scan::is_named(token, b"Accept-Encoding") => Name::AcceptEncoding,
+            17 if scan::is_named(token, b"If-Modified-Since") => Name::IfModifiedSince,
+            17 if scan::is_named(token, b"Transfer-Encoding") => Name::TransferEncoding,
+            19 if scan::is_named(token, b"If-Unmodified-Since") => Name::IfUnmodifiedSince,
             _ => Name::Other,
         }
     }
@@ -98,6 +98,7 @@ pub(super) fn usual(octets: &[u8]) -> Option<(Name, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::token;
     use super::*;
 
     /// What [`usual`] is there for.
