@@ -237,6 +237,10 @@ impl<T: Events> Sock<T> {
         let state = core::mem::take(locked.state());
         // SAFETY: The sock is locked, and ours until now.
         unsafe { callbacks::restore(self.sk.as_ptr()) };
+        // What is still to be sent, a FIN or a RST, is not tried again if there is no memory.
+        //
+        // SAFETY: The sock is locked. We may sleep.
+        unsafe { (*self.sk.as_ptr()).sk_allocation = bindings::GFP_KERNEL };
         // SAFETY: The sock is locked.
         unsafe { *self.attached.get() = false };
         drop(locked);

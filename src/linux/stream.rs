@@ -8,6 +8,7 @@
 //! C header: [`include/net/tcp.h`](srctree/include/net/tcp.h)
 
 use super::bindings;
+use super::context::MaySleep;
 use super::fragment::Fragments;
 use core::marker::PhantomData;
 use core::ptr::{
@@ -219,7 +220,7 @@ impl Stream<'_> {
 
     /// Sends a FIN behind what was sent; with `more` before, in the same segment as the last
     /// octets. Octets of the peer can still be read.
-    pub(crate) fn shut_down_send(&mut self) {
+    pub(crate) fn shut_down_send(&mut self, _: &MaySleep) {
         let sk = self.sk.as_ptr();
         // SAFETY: By the type invariant.
         let shutdown = unsafe { (*sk).sk_shutdown } | bindings::SEND_SHUTDOWN as u8;
@@ -227,8 +228,17 @@ impl Stream<'_> {
         //
         // SAFETY: By the type invariant.
         unsafe { addr_of_mut!((*sk).sk_shutdown).write_volatile(shutdown) };
-        // SAFETY: The sock is locked; this doesn't sleep.
+        // A FIN for which there is no memory is not sent, and never again: the peer would wait for
+        // the end.
+        //
+        // SAFETY: By the type invariant.
+        let allocation = unsafe { (*sk).sk_allocation };
+        // SAFETY: The sock is locked.
+        unsafe { (*sk).sk_allocation = bindings::GFP_KERNEL };
+        // SAFETY: The sock is owned, since the caller may sleep.
         unsafe { bindings::sk_prot_shutdown(sk, bindings::SEND_SHUTDOWN as c_int) };
+        // SAFETY: The sock is locked.
+        unsafe { (*sk).sk_allocation = allocation };
     }
 }
 

@@ -496,7 +496,7 @@ impl<'a> Turn<'a> {
 
     /// Ends what is sent, and waits for the peer to do so.
     fn begin_linger(&mut self) -> Next {
-        self.stream.shut_down_send();
+        self.stream.shut_down_send(self.may_sleep);
         let longest = u64::from(self.local.config.linger_timeout).saturating_mul(LINGER_TIMES);
         self.state.linger_until = self.local.now.saturating_add(longest);
         self.state.phase = Phase::Lingering;
