@@ -211,8 +211,8 @@ pub(crate) struct State {
     pub(super) scanned: usize,
     /// Octets of the request's body that were passed over.
     pub(super) drained: u64,
-    /// Octets that had been acknowledged when [`Timer::Send`] was set, or had come when
-    /// [`Timer::Body`] was.
+    /// Octets that had been acknowledged when [`Timer::Send`] or [`Timer::KeepAlive`] was set, or
+    /// had come when [`Timer::Body`] was.
     pub(super) mark: u64,
     /// Octets that were thrown away while lingering.
     pub(super) discarded: u64,

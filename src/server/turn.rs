@@ -179,9 +179,9 @@ impl<'a> Turn<'a> {
     /// acknowledged, or those of a body that have come.
     fn octets_of(&self, timer: Timer) -> u64 {
         match timer {
-            Timer::Send => self.stream.acknowledged(),
+            Timer::Send | Timer::KeepAlive => self.stream.acknowledged(),
             Timer::Body => self.state.drained,
-            Timer::Header | Timer::KeepAlive | Timer::Memory | Timer::Linger => 0,
+            Timer::Header | Timer::Memory | Timer::Linger => 0,
         }
     }
 
@@ -207,6 +207,15 @@ impl<'a> Turn<'a> {
                 self.refuse(reason, is_head)
             }
             Timer::KeepAlive if self.stream.unread() > 0 => Next::Go,
+            // The last response is still on its way. A request behind it would be answered by a RST,
+            // which takes with it what the peer has not read.
+            Timer::KeepAlive
+                if !self.stream.is_send_queue_empty()
+                    && self.has_progressed(config.min_send_rate, config.keepalive_timeout) =>
+            {
+                self.wait(Timer::KeepAlive);
+                Next::Wait
+            }
             Timer::Header | Timer::KeepAlive | Timer::Linger => Next::End(Close::Orderly, counter),
             Timer::Body if self.has_progressed(config.min_receive_rate, config.body_timeout) => {
                 self.wait(Timer::Body);

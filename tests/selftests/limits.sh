@@ -8,6 +8,7 @@
 
 echo index >"$docroot/index.html"
 truncate -s 16M "$docroot/large"
+truncate -s 300K "$docroot/medium"
 load
 
 python_checks <<'END_OF_PYTHON'
@@ -99,6 +100,19 @@ with Connection() as c:
         c.response()
         time.sleep(0.2)
     true("keepalive_timeout: an idle connection is closed", counted("timeout_keepalive", lambda: c.end() == "closed"))
+# The whole response is in the send buffer, and a slow client reads it.
+with Connection(receive_buffer=8192) as c:
+    c.send(request("/medium"))
+    end = time.monotonic() + 3.5
+    while time.monotonic() < end:
+        c.unread += c.socket.recv(4000)
+        time.sleep(0.1)
+    c.send(request("/"))
+    try:
+        is_("keepalive_timeout: a response on its way is not idle time",
+            (len(c.response().body), c.response().body), (300 << 10, b"index\n"))
+    except (OSError, AttributeError) as error:
+        not_ok("keepalive_timeout: a response on its way is not idle time", error)
 sysctl("keepalive_timeout", "0")
 with Connection() as c:
     c.send(request("/"))
