@@ -20,7 +20,6 @@
 pub(crate) mod config;
 mod connection;
 mod content;
-#[allow(dead_code)]
 mod directory;
 mod dispatch;
 mod job;
