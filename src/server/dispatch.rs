@@ -59,12 +59,10 @@ pub(super) enum Action {
     AddSlash,
     /// The methods are told.
     Options,
-    /// None of the ranges is in the file, which has so many octets: 416.
-    NotSatisfiable(u64),
-    /// Something is wrong. The text is for a person.
-    Reject(Status, &'static str),
+    /// Something is wrong.
+    Reject(Reason),
     /// The same, with the file of an error page in the place of the text.
-    ErrorPage(Status, Document),
+    ErrorPage(Reason, Document),
 }
 
 /// What is to be done next for a request.
@@ -75,8 +73,27 @@ pub(super) enum Decision<'a> {
     Open(Query<'a>, Option<Reason>),
 }
 
-/// Why a request is refused, with a text for a person.
-pub(super) type Reason = (Status, &'static str);
+/// Why a request is refused.
+#[derive(Clone, Copy)]
+pub(super) struct Reason {
+    /// The status.
+    pub(super) status: Status,
+    /// A text for a person.
+    pub(super) detail: &'static str,
+    /// For a 416, how many octets the file has.
+    pub(super) length: Option<u64>,
+}
+
+impl Reason {
+    /// A status that needs no more than a text.
+    pub(super) fn new(status: Status, detail: &'static str) -> Self {
+        Self {
+            status,
+            detail,
+            length: None,
+        }
+    }
+}
 
 /// What a [`Decision::Open`] has led to.
 pub(super) type Opened = (Resolution, Option<Reason>);
@@ -111,7 +128,7 @@ fn select(request: &Request<'_>, document: Document, now: i64) -> Action {
             Verdict::Proceed => (),
             Verdict::NotModified => return Action::NotModified(document),
             Verdict::Failed => {
-                return Action::Reject(
+                return reject(
                     Status::PreconditionFailed,
                     "The file is not the one that the request is for.",
                 )
@@ -123,7 +140,10 @@ fn select(request: &Request<'_>, document: Document, now: i64) -> Action {
     }
     match extent(request, &document, now) {
         Some(extent) => Action::Serve(document, extent),
-        None => Action::NotSatisfiable(document.attributes.size),
+        None => Action::Reject(Reason {
+            length: Some(document.attributes.size),
+            ..Reason::new(Status::RangeNotSatisfiable, "The file has no such octets.")
+        }),
     }
 }
 
@@ -178,7 +198,7 @@ pub(super) fn decide<'a>(
         None => None,
     };
     let action = match path {
-        Err(bad) => Action::Reject(bad.status(), bad.name()),
+        Err(bad) => reject(bad.status(), bad.name()),
         Ok(path) => {
             let query = query(request, path, config);
             match dispatch(request, now, || found.or_else(|| resolve(&query))) {
@@ -188,7 +208,7 @@ pub(super) fn decide<'a>(
         }
     };
     match action {
-        Action::Reject(status, detail) => refuse((status, detail), config, resolve),
+        Action::Reject(reason) => refuse(reason, config, resolve),
         action => Decision::Answer(action),
     }
 }
@@ -199,9 +219,8 @@ pub(super) fn refuse(
     config: &Config,
     mut resolve: impl FnMut(&Query<'_>) -> Option<Resolution>,
 ) -> Decision<'_> {
-    let (status, detail) = reason;
-    let Some(name) = config.error_pages.page(status) else {
-        return Decision::Answer(Action::Reject(status, detail));
+    let Some(name) = config.error_pages.page(reason.status) else {
+        return Decision::Answer(Action::Reject(reason));
     };
     let query = Query {
         path: Path {
@@ -218,16 +237,21 @@ pub(super) fn refuse(
 }
 
 /// The answer for `reason` with `page`, or without if that is no file.
-fn with_page((status, detail): Reason, page: Resolution) -> Action {
+fn with_page(reason: Reason, page: Resolution) -> Action {
     match page {
-        Resolution::File(document) => Action::ErrorPage(status, document),
+        Resolution::File(document) => Action::ErrorPage(reason, document),
         Resolution::Listing(..)
         | Resolution::Directory
         | Resolution::NotFound
         | Resolution::Forbidden
         | Resolution::Busy
-        | Resolution::Failed => Action::Reject(status, detail),
+        | Resolution::Failed => Action::Reject(reason),
     }
+}
+
+/// The answer that something is wrong.
+fn reject(status: Status, detail: &'static str) -> Action {
+    Action::Reject(Reason::new(status, detail))
 }
 
 /// What is looked for to answer a request for `path`.
@@ -267,24 +291,24 @@ fn dispatch(
         | Method::Trace
         | Method::Connect
         | Method::Patch => {
-            return Some(Action::Reject(
+            return Some(reject(
                 Status::MethodNotAllowed,
                 "Only GET, HEAD and OPTIONS are allowed here.",
             ))
         }
         Method::Other(_) => {
             let detail = "This method is not known here.";
-            return Some(Action::Reject(Status::NotImplemented, detail));
+            return Some(reject(Status::NotImplemented, detail));
         }
     }
     if request.expect == Expect::Unknown {
-        return Some(Action::Reject(
+        return Some(reject(
             Status::ExpectationFailed,
             "Only the expectation 100-continue is known here.",
         ));
     }
     if is_too_long(request.body) {
-        return Some(Action::Reject(
+        return Some(reject(
             Status::ContentTooLarge,
             "This request needs no content, and none so large is read.",
         ));
@@ -293,17 +317,13 @@ fn dispatch(
         Resolution::File(document) => select(request, document, now),
         Resolution::Listing(text, format) => Action::List(text, format),
         Resolution::Directory => Action::AddSlash,
-        Resolution::NotFound => Action::Reject(Status::NotFound, "There is nothing here."),
-        Resolution::Forbidden => {
-            Action::Reject(Status::Forbidden, "This is not for everyone to read.")
-        }
-        Resolution::Busy => Action::Reject(
+        Resolution::NotFound => reject(Status::NotFound, "There is nothing here."),
+        Resolution::Forbidden => reject(Status::Forbidden, "This is not for everyone to read."),
+        Resolution::Busy => reject(
             Status::ServiceUnavailable,
             "The server is busy. Please try again.",
         ),
-        Resolution::Failed => {
-            Action::Reject(Status::InternalServerError, "The file can't be read.")
-        }
+        Resolution::Failed => reject(Status::InternalServerError, "The file can't be read."),
     })
 }
 

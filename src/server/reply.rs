@@ -15,7 +15,8 @@ use super::dispatch::{
     self,
     entity_tag,
     Action,
-    Extent, //
+    Extent,
+    Reason, //
 };
 use super::lookup::{
     Document,
@@ -159,7 +160,8 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Writes the head for `action` into `out`; and the content behind it, if that is short. `path` is that of the request, with its query.
+    /// Writes the head for `action` into `out`; and the content behind it, if that is short. `path`
+    /// is that of the request, with its query.
     #[inline(never)]
     pub(super) fn plan(
         mut self,
@@ -179,15 +181,14 @@ impl<'a> Reply<'a> {
                 (status, len.map(|len| (len, None)))
             }
             Action::List(text, format) => (Status::Ok, self.list(text, format, out)),
-            Action::ErrorPage(status, document) => {
-                self.leave_body(status);
-                (status, self.error_page(status, document, out))
+            Action::ErrorPage(reason, document) => {
+                self.leave_body(reason.status);
+                (reason.status, self.error_page(reason, document, out))
             }
             Action::AddSlash => {
                 let status = Status::MovedPermanently;
                 let short = self.short(
-                    status,
-                    "",
+                    Reason::new(status, ""),
                     |head| {
                         if let Some((path, query)) = path {
                             head.location(path.name, true, query);
@@ -198,23 +199,18 @@ impl<'a> Reply<'a> {
                 // Nothing else is so long that there is no room for it.
                 match short {
                     Some(len) => (status, Some((len, None))),
-                    None => self.reject(Status::UriTooLong, "", out),
+                    None => self.reject(Reason::new(Status::UriTooLong, ""), out),
                 }
             }
-            Action::Options => self.reject(Status::NoContent, "", out),
-            Action::NotSatisfiable(length) => {
-                let status = Status::RangeNotSatisfiable;
-                let detail = "The file has no such octets.";
-                let len = self.short(status, detail, |head| head.unsatisfied_range(length), out);
-                (status, len.map(|len| (len, None)))
-            }
-            Action::Reject(status, detail) => self.reject(status, detail, out),
+            Action::Options => self.reject(Reason::new(Status::NoContent, ""), out),
+            Action::Reject(reason) => self.reject(reason, out),
         };
         let (status, (len, content)) = match written {
             Some(written) => (status, written),
             None => {
                 self.is_persistent = false;
-                let (status, written) = self.reject(Status::InternalServerError, "", out);
+                let (status, written) =
+                    self.reject(Reason::new(Status::InternalServerError, ""), out);
                 (status, written.unwrap_or((0, None)))
             }
         };
@@ -378,15 +374,15 @@ impl<'a> Reply<'a> {
     #[inline(never)]
     fn error_page(
         &self,
-        status: Status,
+        reason: Reason,
         document: Document,
         out: &mut [u8],
     ) -> Option<(usize, Option<Content>)> {
         let config = self.config;
-        let page = config.error_pages.page(status).unwrap_or_default();
-        let mut head = Head::new(out, status);
+        let page = config.error_pages.page(reason.status).unwrap_or_default();
+        let mut head = Head::new(out, reason.status);
         self.common(&mut head);
-        required(&mut head, status);
+        required(&mut head, reason);
         head.content_type_with(config.media_types.of(page), config.charset.octets());
         head.content_length(document.attributes.size);
         let len = self.finish(head)?;
@@ -396,35 +392,34 @@ impl<'a> Reply<'a> {
     /// Writes a response with a short content of ours, or with none.
     fn reject(
         &mut self,
-        status: Status,
-        detail: &str,
+        reason: Reason,
         out: &mut [u8],
     ) -> (Status, Option<(usize, Option<Content>)>) {
-        self.leave_body(status);
-        let len = self.short(status, detail, |_| (), out);
-        (status, len.map(|len| (len, None)))
+        self.leave_body(reason.status);
+        let len = self.short(reason, |_| (), out);
+        (reason.status, len.map(|len| (len, None)))
     }
 
     /// Writes a response with a short content of ours, or with none. `more` adds fields.
     #[inline(never)]
     fn short(
         &self,
-        status: Status,
-        detail: &str,
+        reason: Reason,
         more: impl FnOnce(&mut Head<'_>),
         out: &mut [u8],
     ) -> Option<usize> {
+        let status = reason.status;
         // The content's length is needed before it, so that it is made at the end first.
         let (out, content) = out.split_at_mut_checked(out.len().checked_sub(SMALL_LEN)?)?;
         let content_len = if status.has_content() {
-            response::error_body(status, detail, content)?
+            response::error_body(status, reason.detail, content)?
         } else {
             0
         };
         let mut head = Head::new(out, status);
         self.common(&mut head);
         more(&mut head);
-        required(&mut head, status);
+        required(&mut head, reason);
         if status.has_content() {
             head.content_type("text/html; charset=utf-8");
             head.content_length(content_len as u64);
@@ -442,11 +437,14 @@ impl<'a> Reply<'a> {
 }
 
 /// Writes the fields that a status requires.
-fn required(head: &mut Head<'_>, status: Status) {
-    match status {
+fn required(head: &mut Head<'_>, reason: Reason) {
+    match reason.status {
         // RFC 9110 15.5.6; 204 is the answer to OPTIONS here (9.3.7).
         Status::MethodNotAllowed | Status::NoContent => head.allow(),
         Status::ServiceUnavailable => head.retry_after(1),
         _ => (),
+    }
+    if let Some(length) = reason.length {
+        head.unsatisfied_range(length);
     }
 }

@@ -203,7 +203,7 @@ impl<'a> Turn<'a> {
             Timer::Header if self.stream.unread() > 0 => {
                 self.count(counter);
                 let is_head = request::is_head(self.stream.peek(&mut self.local.scratch));
-                let reason = (Status::RequestTimeout, "The request took too long.");
+                let reason = Reason::new(Status::RequestTimeout, "The request took too long.");
                 self.refuse(reason, is_head)
             }
             Timer::KeepAlive if self.stream.unread() > 0 => Next::Go,
@@ -269,10 +269,12 @@ impl<'a> Turn<'a> {
     fn was_not_read(&mut self, is_untouched: bool, error: Error) -> Next {
         let (counter, reason) = if error == ENOMEM {
             let detail = "The server is busy. Please try again.";
-            (Counter::OutOfMemory, (Status::ServiceUnavailable, detail))
+            let reason = Reason::new(Status::ServiceUnavailable, detail);
+            (Counter::OutOfMemory, reason)
         } else {
             let detail = "The file can't be read.";
-            (Counter::ReadErrors, (Status::InternalServerError, detail))
+            let reason = Reason::new(Status::InternalServerError, detail);
+            (Counter::ReadErrors, reason)
         };
         if !is_untouched {
             return Next::End(Close::Abort, counter);
@@ -397,7 +399,7 @@ impl<'a> Turn<'a> {
     fn bad(&mut self, bad: BadRequest, is_head: bool) -> Next {
         self.count(bad);
         self.count(Counter::Requests);
-        self.refuse((bad.status(), bad.name()), is_head)
+        self.refuse(Reason::new(bad.status(), bad.name()), is_head)
     }
 
     /// Begins a response that is the last of the connection. What has come is not read. An error
@@ -412,7 +414,7 @@ impl<'a> Turn<'a> {
         });
         let action = match decision {
             Decision::Answer(action) => action,
-            Decision::Open(..) => Action::Reject(reason.0, reason.1),
+            Decision::Open(..) => Action::Reject(reason),
         };
         let reply = Reply::refusal(is_head, &local.config, &local.moment);
         let plan = reply.plan(action, None, &mut local.head);
