@@ -283,8 +283,9 @@ impl<'a> Turn<'a> {
         if counter == Counter::ReadErrors {
             self.count(counter);
         }
-        // The content of a HEAD is not read.
-        self.refuse(reason, false)
+        // Without an error page: it may be what can't be read, which would begin this anew. The
+        // content of a HEAD is not read.
+        self.conclude(Action::Reject(reason), false)
     }
 
     /// Reads a request, and begins its response. `opened` is what was opened for it before.
@@ -402,8 +403,8 @@ impl<'a> Turn<'a> {
         self.refuse(Reason::new(bad.status(), bad.name()), is_head)
     }
 
-    /// Begins a response that is the last of the connection. What has come is not read. An error
-    /// page that isn't in memory is not waited for.
+    /// Refuses what is no request, or is one that came too late. An error page that isn't in memory
+    /// is not waited for.
     #[inline(never)]
     fn refuse(&mut self, reason: Reason, is_head: bool) -> Next {
         let local = &mut *self.local;
@@ -416,6 +417,12 @@ impl<'a> Turn<'a> {
             Decision::Answer(action) => action,
             Decision::Open(..) => Action::Reject(reason),
         };
+        self.conclude(action, is_head)
+    }
+
+    /// Begins a response that is the last of the connection. What has come is not read.
+    fn conclude(&mut self, action: Action, is_head: bool) -> Next {
+        let local = &mut *self.local;
         let reply = Reply::refusal(is_head, &local.config, &local.moment);
         let plan = reply.plan(action, None, &mut local.head);
         let unread = self.stream.unread();

@@ -195,6 +195,10 @@ code=$(status /disk/a/b/c/11.txt --max-time 20 2>/dev/null)
 is "a name on a disk that fails: the client is told, and does not wait" "$code" 500
 code=$(timeout 20 curl -sS -o "$tmp/got" -w '%{http_code}' "$url/disk/big.bin" 2>"$tmp/error")
 is "octets on a disk that fails: the client is told, and does not wait" "$code" 500
+sysctl_set error_pages 500=/disk/big.bin
+before=$(count read_errors)
+code=$(timeout 20 curl -sS -o "$tmp/got" -w '%{http_code}' "$url/disk/big.bin" 2>"$tmp/error")
+is "an error page on a disk that fails is not tried instead" "$code, $(count read_errors)" "500, $((before + 1))"
 goes_on "a disk that fails"
 reload "0 $sectors linear $RUST_TUX_SCRATCH 0"
 cold
