@@ -153,7 +153,7 @@ pub(crate) struct Config {
     pub(crate) compression: u32,
     /// Whether directories without an index are listed.
     pub(crate) http_dir_indexing: u32,
-    /// Whether a file that can't be read is answered as one that doesn't exist.
+    /// Whether listings leave out what can't be read.
     pub(crate) hide_unreadable: u32,
     /// Whether responses have an ETag.
     pub(crate) generate_etags: u32,
