@@ -37,8 +37,8 @@
 //!
 //! The length of a head, of its target and the number of its fields are the caller's
 //! ([`request::Limits`]); the length of a chunk's line and of a trailer section are constants of
-//! [`framing`], the number of ranges those of [`range`]. Lengths of bodies and of representations are
-//! 64 bits wide.
+//! [`framing`], the number of ranges those of [`range`]. Lengths of bodies and of representations
+//! are 64 bits wide.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

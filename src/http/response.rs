@@ -5,9 +5,9 @@
 //! Which fields belong to a response is the caller's to know, except where one follows from
 //! another: a HEAD request is answered by the head of its GET (RFC 9110 9.3.2), a 304 by the fields
 //! that a 200 would have had of ETag, Date, Vary, Cache-Control, Expires and Content-Location (RFC
-//! 9110 15.4.5). A 206 has the fields of the 200, but its own Content-Length, and either Content-Range
-//! or the Content-Type of several parts; if If-Range was there, it need not have, of those that
-//! describe the representation, more than a 304 has (15.3.7).
+//! 9110 15.4.5). A 206 has the fields of the 200, but its own Content-Length, and either
+//! Content-Range or the Content-Type of several parts; if If-Range was there, it need not have, of
+//! those that describe the representation, more than a 304 has (15.3.7).
 
 use super::cache_control::Freshness;
 use super::content_coding::Coding;
@@ -326,8 +326,8 @@ impl<'b> Head<'b> {
     }
 }
 
-/// Writes the value of Content-Type as [`Head::content_type_with`] does; `None` if it does not fit, or
-/// is not valid.
+/// Writes the value of Content-Type as [`Head::content_type_with`] does; `None` if it does not fit,
+/// or is not valid.
 pub(crate) fn content_type(media_type: &[u8], charset: &[u8], out: &mut [u8]) -> Option<usize> {
     let mut out = Writer::new(out);
     put_content_type(media_type, charset, &mut out);

@@ -13,6 +13,7 @@
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/fsnotify.h>
 #include <linux/fs_dirent.h>
 #include <linux/kthread.h>
 #include <linux/llist.h>
@@ -132,6 +133,9 @@ const struct cred *tux_helper_current_cred(void);
 void tux_helper_revert_creds(const struct cred *cred);
 void tux_helper_put_cred(const struct cred *cred);
 void tux_helper_put_group_info(struct group_info *groups);
+
+/* linux/fsnotify.h */
+bool tux_helper_sb_has_permission_watchers(struct super_block *sb);
 
 /* linux/dcache.h, linux/fs.h */
 struct inode *tux_helper_d_backing_inode(const struct dentry *dentry);

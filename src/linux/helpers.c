@@ -318,6 +318,13 @@ void tux_helper_put_group_info(struct group_info *groups)
 	put_group_info(groups);
 }
 
+/* linux/fsnotify.h */
+
+bool tux_helper_sb_has_permission_watchers(struct super_block *sb)
+{
+	return fsnotify_sb_has_priority_watchers(sb, FSNOTIFY_PRIO_CONTENT);
+}
+
 /* linux/dcache.h, linux/fs.h */
 
 struct inode *tux_helper_d_backing_inode(const struct dentry *dentry)

@@ -320,8 +320,21 @@ impl Path {
         }
     }
 
-    /// Whether the file system reads a key, or the root of a hash tree, when the file is opened.
+    /// Whether the file system has no memory but the machine's own, so that no lookup in it waits.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        // SAFETY: By the type invariant the dentry is valid. It keeps its super block, whose magic
+        // does not change.
+        let magic = unsafe { (*(*self.path.dentry).d_sb).s_magic };
+        magic == bindings::TMPFS_MAGIC as c_ulong || magic == bindings::RAMFS_MAGIC as c_ulong
+    }
+
+    /// Whether an open may wait: the file system reads a key, or the root of a hash tree; or somebody
+    /// watches files of this file system and has to permit it (fanotify).
     fn is_slow_to_open(&self) -> bool {
+        // SAFETY: By the type invariant the dentry is valid, and keeps its super block.
+        if unsafe { bindings::sb_has_permission_watchers((*self.path.dentry).d_sb) } {
+            return true;
+        }
         // SAFETY: By the type invariant the dentry is valid.
         let inode = unsafe { bindings::d_backing_inode(self.path.dentry) };
         // SAFETY: By the type invariant there is an inode, and the dentry keeps it. Its flags may

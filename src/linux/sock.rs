@@ -49,6 +49,7 @@ use kernel::sync::atomic::{
     Relaxed, //
 };
 use kernel::sync::Refcount;
+use kernel::types::NotThreadSafe;
 
 /// An established TCP connection, with what its owner keeps with it.
 ///
@@ -305,7 +306,8 @@ impl<'a, T: Events> Callback<'a, T> {
 /// value for the same sock.
 pub(crate) struct Locked<'a, T: Events, C: Context> {
     sock: &'a Sock<T>,
-    _context: PhantomData<C>,
+    /// The lock is given back where it was taken.
+    _context: PhantomData<(C, NotThreadSafe)>,
 }
 
 impl<'a, T: Events, C: Context> Locked<'a, T, C> {

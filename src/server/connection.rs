@@ -13,10 +13,10 @@
 //! ```
 //!
 //! `Opening` waits for a work item, because the file system may have to wait for the lookup of a
-//! name; so may `Sending`, for octets of the file. `Draining` passes over the request's body. While a connection is `Opening`, its request is
-//! still unread in the socket, and is parsed again when the file is there. `Lingering` has sent the
-//! last octets and a FIN, and throws away what still comes, so that no RST overtakes the response
-//! (RFC 9112 9.6).
+//! name; so may `Sending`, for octets of the file. While a connection is `Opening`, its request is
+//! still unread in the socket, and is parsed again when the file is there. `Draining` passes over
+//! the request's body. `Lingering` has sent the last octets and a FIN, and throws away what still
+//! comes, so that no RST overtakes the response (RFC 9112 9.6).
 
 use super::dispatch::Reason;
 use super::job::Job;

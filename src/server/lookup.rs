@@ -191,7 +191,7 @@ struct Names<'a> {
 impl Names<'_> {
     /// Looks up the file of that name, or the sibling of it that is the best of those accepted.
     fn file(&mut self, parts: &[&[u8]], accepted: Accepted) -> Result<Option<Resolution>> {
-        let Some(found) = self.find(parts, Coding::Identity)? else {
+        let Some(found) = self.find(parts, Coding::Identity, self.mode)? else {
             return Ok(None);
         };
         let attributes = found.attributes(self.may_sleep)?;
@@ -204,9 +204,9 @@ impl Names<'_> {
             if coding == Coding::Identity {
                 break;
             }
-            match self.sibling(parts, coding, &attributes) {
-                // None, or none that may be served: the client gets what there is.
-                Err(_) => (),
+            match self.sibling(parts, coding, &found, &attributes) {
+                // None, or none that may be served now: the client gets what there is.
+                Err(_) | Ok(Some(Resolution::Busy)) => (),
                 found => return found,
             }
         }
@@ -220,9 +220,16 @@ impl Names<'_> {
         &mut self,
         parts: &[&[u8]],
         coding: Coding,
+        beside: &Path,
         file: &Attributes,
     ) -> Result<Option<Resolution>> {
-        let Some(found) = self.find(parts, coding)? else {
+        // tmpfs doesn't keep in mind which names there are not, and need not wait to know.
+        let mode = if beside.is_in_memory() {
+            Lookup::MayBlock
+        } else {
+            self.mode
+        };
+        let Some(found) = self.find(parts, coding, mode)? else {
             return Ok(None);
         };
         let attributes = found.attributes(self.may_sleep)?;
@@ -238,7 +245,7 @@ impl Names<'_> {
     /// Looks up a directory that has no index, and lists it if it is to be.
     #[inline(never)]
     fn directory(&mut self, parts: &[&[u8]], query: &Query<'_>) -> Result<Option<Resolution>> {
-        let Some(found) = self.find(parts, Coding::Identity)? else {
+        let Some(found) = self.find(parts, Coding::Identity, self.mode)? else {
             return Ok(None);
         };
         let Some(listing) = query.listing else {
@@ -259,7 +266,7 @@ impl Names<'_> {
     }
 
     /// Looks up the name that `parts` make, with the suffix of `coding`.
-    fn find(&mut self, parts: &[&[u8]], coding: Coding) -> Result<Option<Path>> {
+    fn find(&mut self, parts: &[&[u8]], coding: Coding, mode: Lookup) -> Result<Option<Path>> {
         let mut len: usize = 0;
         let mut rest = self.buffer.iter_mut();
         let mut put = |octets: &[u8]| {
@@ -274,7 +281,7 @@ impl Names<'_> {
         put(b"\0");
         let name = self.buffer.get(..len).ok_or(ENAMETOOLONG)?;
         let name = CStr::from_bytes_with_nul(name).map_err(|_| ENAMETOOLONG)?;
-        let found = self.root.lookup(name, self.mode, self.may_sleep)?;
+        let found = self.root.lookup(name, mode, self.may_sleep)?;
         // A file whose attributes may have to be asked for elsewhere is as good as not cached.
         Ok(found.filter(|found| self.mode == Lookup::MayBlock || found.is_local()))
     }

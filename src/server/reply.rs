@@ -243,6 +243,14 @@ impl<'a> Reply<'a> {
         head.date(&self.moment.date);
     }
 
+    /// Writes what content of a file is.
+    fn content_type(&self, head: &mut Head<'_>, media_type: &[u8]) {
+        head.content_type_with(media_type, self.config.charset.octets());
+        if media_type == media_type::UNKNOWN.as_bytes() {
+            head.nosniff();
+        }
+    }
+
     /// Writes the last fields, and ends the head.
     fn finish(&self, mut head: Head<'_>) -> Option<usize> {
         head.lines(self.config.extra_fields.lines());
@@ -311,11 +319,11 @@ impl<'a> Reply<'a> {
         match part {
             Part::Nothing => (),
             Part::Whole => {
-                head.content_type_with(media_type, config.charset.octets());
+                self.content_type(&mut head, media_type);
                 head.content_length(attributes.size);
             }
             Part::One(range) => {
-                head.content_type_with(media_type, config.charset.octets());
+                self.content_type(&mut head, media_type);
                 head.content_range(*range, attributes.size);
                 head.content_length(range.len());
             }
@@ -327,9 +335,6 @@ impl<'a> Reply<'a> {
         if !matches!(part, Part::Nothing) {
             if document.coding != Coding::Identity {
                 head.content_encoding(document.coding);
-            }
-            if media_type == media_type::UNKNOWN.as_bytes() {
-                head.nosniff();
             }
             head.accept_ranges();
             // With a part of what the client has already, this would tell it nothing (RFC 9110
@@ -383,7 +388,7 @@ impl<'a> Reply<'a> {
         let mut head = Head::new(out, reason.status);
         self.common(&mut head);
         required(&mut head, reason);
-        head.content_type_with(config.media_types.of(page), config.charset.octets());
+        self.content_type(&mut head, config.media_types.of(page));
         head.content_length(document.attributes.size);
         let len = self.finish(head)?;
         Some((len, (!self.is_head).then(|| Content::whole(document))))

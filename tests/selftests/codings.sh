@@ -48,6 +48,10 @@ for accept, wanted in (
 is_("two fields", coding("/all.txt", "gzip;q=0.5", "Accept-Encoding: zstd"), "zstd")
 is_("one that isn't there", [coding("/gz.txt", a) for a in ("br", "br, gzip", "zstd;q=1, gzip;q=0.1", "*")], [None, "gzip", "gzip", "gzip"])
 is_("none is there", [coding("/none.txt", a) for a in ("gzip", "br, gzip", "*", "identity;q=0, *")], [None] * 4)
+before = stat()["deferred_lookup"]
+for _ in range(20):
+    ask("/none.txt", "Accept-Encoding: br, gzip")
+true("no work item is wanted to know that there is none", stat()["deferred_lookup"] - before <= 2)
 is_("the index of a directory", [coding("/dir/", a) for a in (None, "gzip", "br", "*")], [None, "gzip", "br", "br"])
 is_("that of the root", [coding("/", a) for a in (None, "gzip", "br")], [None, "gzip", None])
 is_("HTTP/1.0", coding("/gz.txt", "gzip", version="HTTP/1.0"), "gzip")

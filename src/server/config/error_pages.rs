@@ -83,10 +83,15 @@ impl ErrorPages {
             _ => {
                 let mut absolute = Text::new()?;
                 absolute.push(b"/")?;
-                absolute.push(path)?;
+                absolute.push(path).map_err(|_| EINVAL)?;
                 all.add(status.code(), Page::new(absolute.octets())?)?;
             }
         }
+        // What can be set can be read, newline and all.
+        let mut text = Text::new()?;
+        all.print(&mut text)
+            .and_then(|()| text.push(b"\n"))
+            .map_err(|_| EINVAL)?;
         Ok(all)
     }
 
