@@ -80,7 +80,7 @@ for method in "GET", "HEAD":
                 not_ok("%s %s: %d" % (method, fields, status), r)
                 continue
             if status == 304:
-                wrong = r.names() != ["Date", "ETag", "Server"] or r.get("ETag") != tag
+                wrong = r.names() != ["Date", "ETag", "Server", "Vary"] or r.get("ETag") != tag
             elif status == 200:
                 wrong = r.get("ETag") != tag or (method == "GET" and r.body != b"hello\n")
             else:

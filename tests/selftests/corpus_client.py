@@ -22,6 +22,8 @@ corpus = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "corpus"
 MODIFIED = 784111777
 # The longest body that is passed over.
 BODY_LIMIT = 1 << 20
+# The longest file of which cases select ranges here.
+LONGEST = 1 << 20
 # What follows each case whose end is known.
 SECOND = b"GET /second HTTP/1.1\r\nHost: second\r\n\r\n"
 SECOND_BODY = b"this is the second\n"
@@ -87,6 +89,13 @@ class Case:
         self.facts = {}
         self.refusal = None
         self.is_partial = False
+        # Octets of the file that is asked for, and what is selected of them.
+        self.ranges = None
+
+    @property
+    def path(self):
+        """The path of the file that it has preconditions for, or selects ranges of."""
+        return "/of/%d" % self.ranges[0] if self.ranges else "/"
 
     def finish(self):
         assert self.octets and self.expected, self.title
@@ -94,6 +103,9 @@ class Case:
             self.is_partial = True
         elif "=" in self.expected[0]:
             self.facts = dict(word.split("=", 1) for word in self.expected)
+            for fact in self.facts:
+                if fact.startswith("ranges/"):
+                    self.ranges = int(fact[len("ranges/"):]), self.facts[fact]
         else:
             status, reason = self.expected
             self.refusal = int(status), reason
@@ -122,7 +134,8 @@ def cases():
                     found.append(case)
     for case in found:
         case.finish()
-    return found
+    # No file here is as long as some of them want.
+    return [case for case in found if case.ranges is None or case.ranges[0] <= LONGEST]
 
 
 # ---- a second reading of what is well-formed
@@ -209,7 +222,8 @@ class Reading:
             self.host = authority
             self.path = path.partition(b"?")[0] or b"/"
         options = elements(self.values(b"connection"))
-        self.is_persistent = b"close" not in options and (
+        # What is behind a CONNECT may be for the other end of a tunnel (RFC 9110 9.3.6).
+        self.is_persistent = self.method != b"CONNECT" and b"close" not in options and (
             self.version == "1.1" or b"keep-alive" in options)
         expectations = [e for e in elements(self.values(b"expect")) if e]
         self.expect = "nothing"
@@ -270,12 +284,12 @@ class Outcome:
     counters      the bad_request counters that go up
     """
 
-    def __init__(self, case, tag, has_ranges):
+    def __init__(self, case, tag):
         self.case = case
         self.octets = case.octets
         self.head_len = None
         self.method = "HEAD" if case.octets.lstrip(b"\r\n").startswith(b"HEAD ") else "GET"
-        self.status = self.body = self.connection = None
+        self.status = self.body = self.parts = self.connection = None
         self.counters = []
         self.maybe_refused = None
         if case.is_partial:
@@ -287,17 +301,19 @@ class Outcome:
             self.then = "closed"
             self.counters = [reason]
         else:
-            self.accept(tag, has_ranges)
+            self.accept(tag)
 
-    def accept(self, tag, has_ranges):
+    def accept(self, tag):
         """What this server makes of a request that is well-formed."""
         facts = self.case.facts
-        if set(facts) & {"verdict", "range", "tags"}:
+        if self.case.ranges or set(facts) & {"verdict", "range", "tags"}:
             # The corpus has preconditions for a file with the tag "abc".
             self.octets = re.sub(
                 rb"(?im)^(if-[a-z-]+:)(.*)$",
                 lambda m: m[1] + m[2].replace(b"abc", tag).replace(b"ABC", tag.upper()),
                 self.octets)
+        if self.case.ranges:
+            self.octets = self.octets.replace(b" / ", b" %s " % octets(self.case.path), 1)
         r = Reading(self.octets)
         self.reading = r
         self.head_len = r.head_len
@@ -318,7 +334,9 @@ class Outcome:
                 self.status = {"proceed": 200, "not_modified": 304, "failed": 412}[verdict]
                 if verdict != "proceed":
                     self.body = b"" if verdict == "not_modified" else None
-                elif has_ranges and r.values(b"range") and facts["range"] == "yes":
+                elif self.case.ranges:
+                    self.select(self.case.ranges[1])
+                elif r.values(b"range") and facts["range"] == "yes":
                     assert r.values(b"range") == [b"bytes=0-1"]
                     self.status, self.body = 206, self.body[:2]
         if self.method == "HEAD":
@@ -354,6 +372,18 @@ class Outcome:
             return 417
         return 413 if r.body_len > BODY_LIMIT else None
 
+    def select(self, ranges):
+        """What is sent of the content."""
+        if ranges == "unsatisfiable":
+            self.status, self.body = 416, None
+        elif ranges != "whole":
+            parts = [tuple(map(int, part.split("-"))) for part in ranges.split(",")]
+            contents = [self.body[first:last + 1] for first, last in parts]
+            self.status, self.body = 206, contents[0]
+            if len(parts) > 1:
+                fields = [b"bytes %d-%d/%d" % (*part, self.case.ranges[0]) for part in parts]
+                self.body, self.parts = None, list(zip(fields, contents))
+
     def of_file(self, name, is_directory):
         """Status and content for a GET of a name."""
         path = os.path.join(docroot, name)
@@ -372,6 +402,8 @@ def make_files(all_cases):
     """A file for each name that is asked for, where a file can have it."""
     put("index.html", b"index\n")
     put("second", SECOND_BODY)
+    for length in {case.ranges[0] for case in all_cases if case.ranges}:
+        put("of/%d" % length, b"".join(b"%07d\n" % i for i in range(length // 8 + 1))[:length])
     wanted = set()
     for case in all_cases:
         if not case.refusal and not case.is_partial:
@@ -435,6 +467,20 @@ class Client(Connection):
         return status, connection, body
 
 
+def parts_of(body):
+    """Content-Range and content of each part of a multipart, without octets before or behind."""
+    delimiter = body.partition(b"\r\n")[0]
+    first, *pieces = (b"\r\n" + body).split(b"\r\n" + delimiter)
+    if first or not delimiter.startswith(b"--") or pieces.pop() != b"--\r\n":
+        raise Malformed(body)
+    parts = []
+    for piece in pieces:
+        fields, _, content = piece.partition(b"\r\n\r\n")
+        fields = dict(line.split(b": ", 1) for line in fields.split(b"\r\n")[1:])
+        parts.append((fields[b"Content-Range"], content))
+    return parts
+
+
 def tail(outcome):
     """What is sent behind a case."""
     # What follows a refusal, or a body that is refused, must not be answered.
@@ -464,6 +510,8 @@ def judge(client, outcome, whole=True):
             return "%r, not %r" % (got, (outcome.status, outcome.connection)), counters
         elif outcome.body is not None and body != outcome.body:
             return "content %r, not %r" % (body, outcome.body), counters
+        elif outcome.parts and parts_of(body) != outcome.parts:
+            return "content %r, not %r" % (body, outcome.parts), counters
     if outcome.then == "second":
         got = client.reply("GET")
         if got != (200, None, SECOND_BODY):
@@ -677,17 +725,16 @@ def main(phase, stride=1):
     all_cases = cases()
     true("the corpus is there", len(all_cases) >= 500, len(all_cases))
     make_files(all_cases)
-    # The tag of the index, with a letter in it: one of the cases has it in capitals.
+    # Tags with letters in them: one of the cases has its tag in capitals.
     while True:
         put("index.html", b"index\n")
         for folder, _, files in os.walk(docroot):
             for file in files:
                 os.utime(os.path.join(folder, file), (MODIFIED, MODIFIED))
-        r = ask("/")
-        tag = r.get("ETag")[1:-1].encode()
-        if tag.upper() != tag:
+        tags = {path: ask(path).get("ETag")[1:-1].encode() for path in {case.path for case in all_cases}}
+        if all(tag.upper() != tag for tag in tags.values()):
             break
-    outcomes = [Outcome(case, tag, r.get("Accept-Ranges") == "bytes") for case in all_cases]
+    outcomes = [Outcome(case, tags[case.path]) for case in all_cases]
     started = time.monotonic()
     before = bad_requests()
     if phase == "whole":
