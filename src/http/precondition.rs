@@ -15,10 +15,19 @@ use super::request::Request;
 /// The validators of a selected representation (RFC 9110 8.8).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Validator<'a> {
-    /// Its strong entity tag, quotes included.
+    /// Its strong entity tag, quotes included; empty if it has none.
     pub(crate) etag: &'a [u8],
     /// Its Last-Modified.
-    pub(crate) last_modified: i64,
+    pub(crate) last_modified: Option<i64>,
+}
+
+impl Validator<'_> {
+    /// Those of a representation that has none: only `*` matches it, and dates are ignored (RFC 9110
+    /// 13.1.3, 13.1.4).
+    pub(crate) const NONE: Self = Self {
+        etag: b"",
+        last_modified: None,
+    };
 }
 
 /// What the preconditions of a request lead to.
@@ -45,11 +54,13 @@ pub(crate) fn evaluate(request: &Request<'_>, validator: &Validator<'_>, now: i6
         if !matches(lines, validator.etag, false) {
             return Verdict::Failed;
         }
-    } else if let Some(date) = request
-        .if_unmodified_since()
-        .and_then(|value| date::parse(value, now))
-    {
-        if validator.last_modified > date {
+    } else if let (Some(modified), Some(date)) = (
+        validator.last_modified,
+        request
+            .if_unmodified_since()
+            .and_then(|value| date::parse(value, now)),
+    ) {
+        if modified > date {
             return Verdict::Failed;
         }
     }
@@ -61,11 +72,13 @@ pub(crate) fn evaluate(request: &Request<'_>, validator: &Validator<'_>, now: i6
             true => Verdict::Failed,
         };
     }
-    match request
-        .if_modified_since()
-        .and_then(|value| date::parse(value, now))
-    {
-        Some(date) if is_read && validator.last_modified <= date => Verdict::NotModified,
+    match (
+        validator.last_modified,
+        request
+            .if_modified_since()
+            .and_then(|value| date::parse(value, now)),
+    ) {
+        (Some(modified), Some(date)) if is_read && modified <= date => Verdict::NotModified,
         _ => Verdict::Proceed,
     }
 }
@@ -86,8 +99,7 @@ pub(crate) fn range_applies(request: &Request<'_>, validator: &Validator<'_>, no
     // The date must be equal, and be a strong validator, which RFC 9110 8.8.2.2 makes it if the
     // client had a response whose Date is at least one second later. The client is the one who
     // knows, and must not send a date that isn't strong; when that second isn't over, it can't be.
-    date::parse(value, now)
-        .is_some_and(|date| date == validator.last_modified && validator.last_modified < now)
+    date::parse(value, now).is_some_and(|date| Some(date) == validator.last_modified && date < now)
 }
 
 /// Whether `etag` is matched by the list of `lines`, `*` included.
@@ -117,7 +129,7 @@ mod tests {
         let (request, _) = parse(octets, &Limits::default()).unwrap().unwrap();
         let validator = Validator {
             etag: b"\"a\"",
-            last_modified: 784_111_777,
+            last_modified: Some(784_111_777),
         };
         assert!(!range_applies(&request, &validator, 784_111_776));
         assert!(!range_applies(&request, &validator, 784_111_777));

@@ -55,6 +55,8 @@ pub(super) enum Action {
     List(Text, Format),
     /// The client has the file: 304.
     NotModified(Document),
+    /// The client wants a listing only if there is none: 304.
+    ListingExists,
     /// The path is sent back with a slash behind: 301.
     AddSlash,
     /// The methods are told.
@@ -147,13 +149,25 @@ fn select(request: &Request<'_>, document: Document, now: i64) -> Action {
     }
 }
 
+/// What is done with a request for a listing, which has no validators.
+fn list(request: &Request<'_>, text: Text, format: Format, now: i64) -> Action {
+    match precondition::evaluate(request, &Validator::NONE, now) {
+        Verdict::Proceed => Action::List(text, format),
+        Verdict::NotModified => Action::ListingExists,
+        Verdict::Failed => reject(
+            Status::PreconditionFailed,
+            "A list of files has no entity tag.",
+        ),
+    }
+}
+
 /// Evaluates the preconditions of a request, which few have.
 #[inline(never)]
 fn evaluate(request: &Request<'_>, document: &Document, now: i64) -> Verdict {
     let tag = entity_tag(document);
     let validator = Validator {
         etag: tag.as_bytes(),
-        last_modified: document.attributes.modified.seconds,
+        last_modified: Some(document.attributes.modified.seconds),
     };
     precondition::evaluate(request, &validator, now)
 }
@@ -164,7 +178,7 @@ fn extent(request: &Request<'_>, document: &Document, now: i64) -> Option<Extent
     let tag = entity_tag(document);
     let validator = Validator {
         etag: tag.as_bytes(),
-        last_modified: document.attributes.modified.seconds,
+        last_modified: Some(document.attributes.modified.seconds),
     };
     match range::evaluate(request, &validator, document.attributes.size, now) {
         Selection::Whole => Some(Extent::Whole),
@@ -315,7 +329,7 @@ fn dispatch(
     }
     Some(match resolve()? {
         Resolution::File(document) => select(request, document, now),
-        Resolution::Listing(text, format) => Action::List(text, format),
+        Resolution::Listing(text, format) => list(request, text, format, now),
         Resolution::Directory => Action::AddSlash,
         Resolution::NotFound => reject(Status::NotFound, "There is nothing here."),
         Resolution::Forbidden => reject(Status::Forbidden, "This is not for everyone to read."),

@@ -181,6 +181,12 @@ impl<'a> Reply<'a> {
                 (status, len.map(|len| (len, None)))
             }
             Action::List(text, format) => (Status::Ok, self.list(text, format, out)),
+            Action::ListingExists => {
+                let status = Status::NotModified;
+                // As the 200 has it (RFC 9110 15.4.5).
+                let len = self.short(Reason::new(status, ""), |head| head.vary(b"Accept"), out);
+                (status, len.map(|len| (len, None)))
+            }
             Action::ErrorPage(reason, document) => {
                 self.leave_body(reason.status);
                 (reason.status, self.error_page(reason, document, out))

@@ -18,8 +18,11 @@ use crate::http::request::Request;
 /// A file to put preconditions against.
 const VALIDATOR: Validator<'static> = Validator {
     etag: b"\"a\"",
-    last_modified: 784_111_777,
+    last_modified: Some(TIME),
 };
+
+/// When it was modified.
+const TIME: i64 = 784_111_777;
 
 /// Checks `octets`.
 pub fn run(octets: &[u8]) {
@@ -29,9 +32,11 @@ pub fn run(octets: &[u8]) {
         let Ok(Some((request, len))) = request::parse(&head, &Limits::default()) else {
             continue;
         };
-        for now in [VALIDATOR.last_modified, 1_767_225_600] {
+        for now in [TIME, 1_767_225_600] {
             let verdict = precondition::evaluate(&request, &VALIDATOR, now);
             assert_eq!(verdict, evaluate(&request, method, now));
+            let verdict = precondition::evaluate(&request, &Validator::NONE, now);
+            assert_eq!(verdict, evaluate_listing(&request, method));
             let range = precondition::range_applies(&request, &VALIDATOR, now);
             assert_eq!(range, range_applies(&request, now));
             // Either is decided by fields that are there.
@@ -66,7 +71,7 @@ fn evaluate(request: &Request<'_>, method: &str, now: i64) -> Verdict {
             return Verdict::Failed;
         }
     } else if let Some(time) = time(b"if-unmodified-since") {
-        if VALIDATOR.last_modified > time {
+        if TIME > time {
             return Verdict::Failed;
         }
     }
@@ -79,11 +84,26 @@ fn evaluate(request: &Request<'_>, method: &str, now: i64) -> Verdict {
             };
         }
     } else if let Some(time) = time(b"if-modified-since").filter(|_| is_read) {
-        if VALIDATOR.last_modified <= time {
+        if TIME <= time {
             return Verdict::NotModified;
         }
     }
     Verdict::Proceed
+}
+
+/// The same for what has no validators.
+fn evaluate_listing(request: &Request<'_>, method: &str) -> Verdict {
+    let is_any = |name| once(request, name) == Some(b"*");
+    let is_read = method == "GET" || method == "HEAD";
+    if request.value(b"if-match").is_some() && !is_any(b"if-match") {
+        Verdict::Failed
+    } else if !is_any(b"if-none-match") {
+        Verdict::Proceed
+    } else if is_read {
+        Verdict::NotModified
+    } else {
+        Verdict::Failed
+    }
 }
 
 /// RFC 9110 13.1.5.
@@ -94,8 +114,7 @@ fn range_applies(request: &Request<'_>, now: i64) -> bool {
     let Some(value) = once(request, b"if-range") else {
         return false;
     };
-    let time = VALIDATOR.last_modified;
-    value == VALIDATOR.etag || (date::parse(value, now) == Some(time) && time < now)
+    value == VALIDATOR.etag || (date::parse(value, now) == Some(TIME) && TIME < now)
 }
 
 /// Whether the field matches the file's tag: `*` alone in a line, or a tag before whatever is none.

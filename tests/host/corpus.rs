@@ -32,7 +32,7 @@ use crate::http::target::Form;
 /// A file to put preconditions against.
 const VALIDATOR: Validator<'static> = Validator {
     etag: b"\"abc\"",
-    last_modified: 784_111_777,
+    last_modified: Some(784_111_777),
 };
 
 /// The time of day there: 1 January 2026.
@@ -200,12 +200,8 @@ fn fact(request: &Request<'_>, rest: &[u8], key: &str) -> String {
                 Err(bad) => refusal(bad, "/"),
             }
         }
-        "verdict" => match precondition::evaluate(request, &VALIDATOR, NOW) {
-            Verdict::Proceed => "proceed",
-            Verdict::NotModified => "not_modified",
-            Verdict::Failed => "failed",
-        }
-        .to_string(),
+        "verdict" => verdict(request, &VALIDATOR),
+        "listing_verdict" => verdict(request, &Validator::NONE),
         "range" => if precondition::range_applies(request, &VALIDATOR, NOW) {
             "yes"
         } else {
@@ -236,6 +232,16 @@ fn fact(request: &Request<'_>, rest: &[u8], key: &str) -> String {
             _ => panic!("no such fact: {key}"),
         },
     }
+}
+
+/// What the preconditions of a request lead to.
+fn verdict(request: &Request<'_>, validator: &Validator<'_>) -> String {
+    match precondition::evaluate(request, validator, NOW) {
+        Verdict::Proceed => "proceed",
+        Verdict::NotModified => "not_modified",
+        Verdict::Failed => "failed",
+    }
+    .to_string()
 }
 
 /// What a request selects of a file of `length` octets.

@@ -386,7 +386,7 @@ proptest! {
     ) {
         let octets = [b"GET / HTTP/1.0\r\n", name.as_bytes(), b":", &value, b"\r\n\r\n"].concat();
         if let Ok(Some((request, _))) = request::parse(&octets, &LIMITS) {
-            let validator = Validator { etag: b"\"a\"", last_modified: 0 };
+            let validator = Validator { etag: b"\"a\"", last_modified: Some(0) };
             let _ = precondition::evaluate(&request, &validator, 0);
             let _ = precondition::range_applies(&request, &validator, 0);
             let _ = range::evaluate(&request, &validator, 1000, 0);
@@ -439,7 +439,7 @@ proptest! {
         let line = b"GET / HTTP/1.0\r\nIf-None-Match: W/\"x\", ";
         let octets = [&line[..], tag.as_bytes(), b"\r\n\r\n"].concat();
         let (request, _) = request::parse(&octets, &Limits::default()).unwrap().unwrap();
-        let validator = Validator { etag: tag.as_bytes(), last_modified: 0 };
+        let validator = Validator { etag: tag.as_bytes(), last_modified: Some(0) };
         prop_assert_eq!(precondition::evaluate(&request, &validator, 0), Verdict::NotModified);
     }
 

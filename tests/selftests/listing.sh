@@ -177,6 +177,12 @@ for accept, wanted in (
         ("APPLICATION/JSON", JSON), ("", HTML)):
     is_("Accept: %s" % accept, ask("/plain/", "Accept: " + accept).get("Content-Type"), wanted)
 is_("ranges are not served", (lambda r: (r.status, r.get("Content-Range")))(ask("/plain/", "Range: bytes=0-1")), (200, None))
+for field, wanted in (
+        ('If-Match: "x"', 412), ('If-Match: ""', 412), ("If-Match: *", 200), ('If-None-Match: "x"', 200), ("If-None-Match: *", 304),
+        ("If-Modified-Since: Tue, 01 Jan 2199 00:00:00 GMT", 200), ("If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT", 200)):
+    is_(field, [ask("/plain/", field, method=m).status for m in ("GET", "HEAD")], [wanted] * 2)
+r304 = ask("/plain/", "If-None-Match: *")
+is_("304 has what the 200 has", (r304.get("Vary"), r304.get("Content-Type"), r304.get("Content-Length")), ("Accept", None, None))
 is_("a query is ignored", ask("/plain/?C=M;O=D").status, 200)
 is_("methods", [ask("/plain/", method=m).status for m in ("POST", "OPTIONS", "DELETE")], [405, 204, 405])
 with Connection() as c:
