@@ -93,11 +93,10 @@ fn evaluate(request: &Request<'_>, method: &str, now: i64) -> Verdict {
 
 /// The same for what has no validators.
 fn evaluate_listing(request: &Request<'_>, method: &str) -> Verdict {
-    let is_any = |name| once(request, name) == Some(b"*");
     let is_read = method == "GET" || method == "HEAD";
-    if request.value(b"if-match").is_some() && !is_any(b"if-match") {
+    if request.value(b"if-match").is_some() && !is_any(request, b"if-match") {
         Verdict::Failed
-    } else if !is_any(b"if-none-match") {
+    } else if !is_any(request, b"if-none-match") {
         Verdict::Proceed
     } else if is_read {
         Verdict::NotModified
@@ -117,10 +116,15 @@ fn range_applies(request: &Request<'_>, now: i64) -> bool {
     value == VALIDATOR.etag || (date::parse(value, now) == Some(TIME) && TIME < now)
 }
 
-/// Whether the field matches the file's tag: `*` alone in a line, or a tag before whatever is none.
+/// Whether the field matches the file's tag: `*` alone, or a tag before whatever is none.
 fn matches(request: &Request<'_>, name: &'static [u8], is_weak_enough: bool) -> bool {
     let mut lines = request.values(name);
-    lines.any(|line| line == b"*" || matches_line(line, is_weak_enough))
+    is_any(request, name) || lines.any(|line| matches_line(line, is_weak_enough))
+}
+
+/// Whether the field is `*`, which in one of several lines is an element of a list (RFC 9110 5.3).
+fn is_any(request: &Request<'_>, name: &'static [u8]) -> bool {
+    once(request, name) == Some(b"*")
 }
 
 /// Whether a line has the file's tag.
