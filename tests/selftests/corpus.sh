@@ -15,6 +15,7 @@
 load
 # The pieces of a case may take as long as they need.
 sysctl_set header_timeout 3600
+sysctl_set body_timeout 3600
 sysctl_set linger_timeout 3600
 sysctl_set keepalive_timeout 0
 
