@@ -263,21 +263,36 @@ fn write<T: Table>(
         let len = rest.len().saturating_add(1);
         value = value.get_mut(..len).ok_or(EINVAL)?;
     }
-    let mut text = Text::new()?;
-    if *position != 0 {
-        if !knob.takes_lines() {
-            return Err(EINVAL);
-        }
-        // The lines so far are those that the value has.
-        table.read(knob, &mut text)?;
-        text.push(b"\n")?;
-        if usize::try_from(*position)? != text.octets().len() {
-            return Err(EINVAL);
-        }
-    }
-    text.push(value).map_err(|_| EINVAL)?;
-    let value = CStr::from_bytes_with_nul(text.octets()).map_err(|_| EINVAL)?;
+    let lines;
+    let value = if *position == 0 {
+        // Without memory: a server can be stopped when there is none.
+        Some(&*value).filter(|value| value.len() <= VALUE_LIMIT)
+    } else {
+        lines = add_lines(table, knob, value, *position)?;
+        Some(lines.octets())
+    };
+    let value = CStr::from_bytes_with_nul(value.ok_or(EINVAL)?).map_err(|_| EINVAL)?;
     table.write(knob, value, &MaySleep::begin())?;
     *position = position.saturating_add(i64::try_from(count)?);
     Ok(())
+}
+
+/// The value with more lines behind those that it has, which end at `position`.
+fn add_lines<T: Table>(
+    table: &T,
+    knob: &T::Knob,
+    more: &[u8],
+    position: bindings::loff_t,
+) -> Result<Text> {
+    if !knob.takes_lines() {
+        return Err(EINVAL);
+    }
+    let mut text = Text::new()?;
+    table.read(knob, &mut text)?;
+    text.push(b"\n")?;
+    if usize::try_from(position)? != text.octets().len() {
+        return Err(EINVAL);
+    }
+    text.push(more).map_err(|_| EINVAL)?;
+    Ok(text)
 }

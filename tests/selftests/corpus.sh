@@ -33,6 +33,7 @@ phase whole 1
 [ "${RUST_TUX_KERNEL:-stock}" = debug ] || phase cut "${TEST_STRIDE:-89}"
 phase octets "${TEST_STRIDE:-89}"
 sysctl_set header_timeout 1
+sysctl_set body_timeout 1
 phase timeouts 1
 
 done_testing
