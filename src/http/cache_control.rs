@@ -107,6 +107,10 @@ impl<'a> Policy<'a> {
 
     /// How long a response with content of `media_type`, which may have parameters, stays fresh.
     pub(crate) fn freshness(self, media_type: &[u8]) -> Option<Freshness> {
+        // As a rule nothing is configured, and this is asked for each response.
+        if self.text.is_empty() {
+            return None;
+        }
         let name = media_type
             .split(|&octet| octet == b';')
             .next()
