@@ -78,6 +78,12 @@ vm-check-debug: ## the same on the checking kernel (KASAN, lockdep, kmemleak, ..
 	@scripts/build.sh debug
 	@scripts/vm-check.sh debug
 
+.PHONY: torture
+torture: ## campaigns on the checking kernel (SECONDS=600 SEED= CAMPAIGNS="connections")
+	@scripts/prepare.sh root guest debug
+	@scripts/build.sh debug
+	@scripts/torture.sh $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(CAMPAIGNS)
+
 .PHONY: vm-shell
 vm-shell: prepare modules ## shell in a virtual machine with the module at hand
 	@scripts/vm.sh

@@ -16,22 +16,19 @@ esac
 
 mkdir -p "$build"
 log=$build/check.log
-cargo=(cargo)
-version=$(cargo --version 2>/dev/null | sed -n 's/^cargo 1\.\([0-9]*\).*/\1/p' || :)
-target=$build/cargo
-manifest=$repo/tests/host/Cargo.toml
-if [ "${version:-0}" -lt 85 ] || ! command -v cc >/dev/null; then
-	"$repo/scripts/prepare.sh" root
-	cargo=(in_root env CARGO_TARGET_DIR=/repo/build/cargo-root cargo)
-	manifest=/repo/tests/host/Cargo.toml
-fi
+rust_toolchain cc
+cargo() {
+	local goal=$1
+	shift
+	at env CARGO_TARGET_DIR="$here/build/cargo$suffix" \
+		cargo "$goal" --manifest-path "$here/tests/host/Cargo.toml" "$@"
+}
 if [ "${1:-}" = doc ]; then
-	CARGO_TARGET_DIR=$target "${cargo[@]}" doc --no-deps --document-private-items \
-		--manifest-path "$manifest"
+	cargo doc --no-deps --document-private-items
 	exit 0
 fi
 set +e
-CARGO_TARGET_DIR=$target "${cargo[@]}" test --manifest-path "$manifest" "$@" 2>&1 | tee "$log"
+cargo test "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 set -e
 

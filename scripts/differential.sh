@@ -52,17 +52,8 @@ if [ ! -e "$work/undici-$undici" ]; then
 fi
 llhttp=$work/node/node_modules/undici/lib/llhttp/llhttp-wasm.js
 
-version=$(cargo --version 2>/dev/null | sed -n 's/^cargo 1\.\([0-9]*\).*/\1/p' || :)
-if [ "${version:-0}" -ge 85 ] && command -v cc >/dev/null; then
-	at() { "$@"; }
-	here=$repo
-	where=cargo
-else
-	"$repo/scripts/prepare.sh" root
-	at() { in_root "$@"; }
-	here=/repo
-	where=cargo-root
-fi
+rust_toolchain cc
+where=cargo$suffix
 at env CARGO_TARGET_DIR="$here/build/differential/$where" cargo build --quiet --release \
 	--manifest-path "$here/tests/differential/Cargo.toml"
 differential() {

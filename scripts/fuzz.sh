@@ -62,19 +62,10 @@ for option in level=4 inline-8bit-counters pc-table trace-compares; do
 	instrument="$instrument -Cllvm-args=-sanitizer-coverage-$option"
 done
 
-version=$(cargo --version 2>/dev/null | sed -n 's/^cargo 1\.\([0-9]*\).*/\1/p' || :)
-if [ "${version:-0}" -ge 85 ] && command -v c++ >/dev/null; then
-	at() { "$@"; }
-	here=$repo
-	where=cargo-fuzz
-	cxx=c++
-else
-	"$repo/scripts/prepare.sh" root
-	at() { in_root "$@"; }
-	here=/repo
-	where=cargo-fuzz-root
-	cxx=clang++-$(fact llvm)
-fi
+rust_toolchain c++
+where=cargo-fuzz$suffix
+cxx=c++
+[ -z "$suffix" ] || cxx=clang++-$(fact llvm)
 machine=x86_64-unknown-linux-gnu
 mkdir -p "$build/fuzz"
 

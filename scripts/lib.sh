@@ -178,3 +178,21 @@ debug_tree() {
 guest_image() {
 	echo "$cache/guest-$(root_key)-$(digest "$repo/scripts/guest-packages").ext4"
 }
+
+# rust_toolchain COMPILER: who builds programs for the host: its own cargo, if
+# that is 1.85 or newer and there is this compiler too, else the build root's.
+# Sets the command `at`, which runs another there, the path of the repository as
+# it is seen there ($here), and what tells the products apart ($suffix).
+rust_toolchain() {
+	local version
+	version=$(cargo --version 2>/dev/null | sed -n 's/^cargo 1\.\([0-9]*\).*/\1/p' || :)
+	if [ "${version:-0}" -ge 85 ] && command -v "$1" >/dev/null; then
+		at() { "$@"; }
+		here=$repo suffix=''
+	else
+		"$repo/scripts/prepare.sh" root
+		at() { in_root "$@"; }
+		# shellcheck disable=SC2034
+		here=/repo suffix=-root
+	fi
+}

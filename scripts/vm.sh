@@ -132,13 +132,18 @@ initramfs=$cache/initramfs-$kernel-$(cat "$repo/scripts/guest/initramfs-init" \
 payload=$dir/payload
 mkdir "$payload"
 cp "$repo/scripts/guest/init" "$payload/init"
-for item in tests/selftests tests/corpus site scripts; do
+for item in tests/selftests tests/corpus tests/torture site scripts; do
 	[ ! -d "$repo/$item" ] || {
 		mkdir -p "$payload/$(dirname "$item")"
 		cp -a "$repo/$item" "$payload/$item"
 	}
 done
 [ ! -e "$module" ] || cp "$module" "$payload/rust-tux.ko"
+programs=$build/cargo-torture/x86_64-unknown-linux-gnu/release
+[ ! -d "$programs" ] || {
+	mkdir "$payload/tests/torture/bin"
+	find "$programs" -maxdepth 1 -type f -executable -exec cp -t "$payload/tests/torture/bin" {} +
+}
 printf '%s\n' "${command:-exec bash -i -l}" >"$payload/command"
 guest_shares='' i=0
 for pair in "${shares[@]}"; do

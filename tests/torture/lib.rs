@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the torture programs share: a budget of time, a seed, connections that misbehave, and
+//! results that lib.sh understands.
+//!
+//! A program gets `TEST_SECONDS`, `TEST_SEED` and `port` from the environment. It prints `ok NAME`
+//! or `not ok NAME`, `# text`, and at its end, by [`Campaign::report`], `# operations: N`.
+
+use std::env;
+use std::io::{
+    self,
+    Read, //
+};
+use std::net::{
+    SocketAddr,
+    TcpStream, //
+};
+use std::os::fd::AsRawFd;
+use std::time::{
+    Duration,
+    Instant, //
+};
+
+/// The run of a program: when it ends, and what it does by chance.
+pub struct Campaign {
+    end: Instant,
+    operations: u64,
+    /// The server.
+    pub address: SocketAddr,
+    pub random: fastrand::Rng,
+}
+
+impl Campaign {
+    /// From the environment.
+    pub fn begin() -> Campaign {
+        let seconds = number("TEST_SECONDS", 10);
+        Campaign {
+            end: Instant::now() + Duration::from_secs(seconds),
+            operations: 0,
+            address: SocketAddr::from(([127, 0, 0, 1], number("port", 8080) as u16)),
+            random: fastrand::Rng::with_seed(number("TEST_SEED", 1)),
+        }
+    }
+
+    /// Whether there is time for one more operation, which is counted.
+    pub fn goes_on(&mut self) -> bool {
+        if Instant::now() >= self.end {
+            return false;
+        }
+        self.operations += 1;
+        true
+    }
+
+    /// A connection on which nothing lasts longer than ten seconds.
+    pub fn connect(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(10))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.set_write_timeout(Some(Duration::from_secs(10)))?;
+        Ok(stream)
+    }
+
+    /// Says how much was done.
+    pub fn report(self) {
+        println!("# operations: {}", self.operations);
+    }
+}
+
+/// A number of the environment.
+pub fn number(name: &str, default: u64) -> u64 {
+    match env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")),
+        Err(_) => default,
+    }
+}
+
+/// Says what became of a check.
+pub fn check(name: &str, holds: bool, detail: impl FnOnce() -> String) {
+    if holds {
+        println!("ok {name}");
+    } else {
+        println!("not ok {name}");
+        for line in detail().lines() {
+            println!("# {line}");
+        }
+    }
+}
+
+/// Lets the stream be reset when it is dropped (SO_LINGER of 0).
+pub fn reset_on_close(stream: &TcpStream) {
+    set_option(
+        stream,
+        libc::SOL_SOCKET,
+        libc::SO_LINGER,
+        libc::linger {
+            l_onoff: 1,
+            l_linger: 0,
+        },
+    );
+}
+
+/// setsockopt(2). What the kernel refuses here is a mistake of the program.
+pub fn set_option<T>(stream: &TcpStream, level: i32, name: i32, value: T) {
+    // SAFETY: The pointer is to a `T`, whose size is given, and is only read.
+    let status = unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    assert_eq!(status, 0, "setsockopt: {}", io::Error::last_os_error());
+}
+
+/// Reads to the end; a reset is an end too.
+pub fn drain(stream: &mut TcpStream) -> Vec<u8> {
+    let mut octets = Vec::new();
+    let _ = stream.read_to_end(&mut octets);
+    octets
+}
