@@ -30,15 +30,18 @@ from http_client import *
 
 now = stat()
 
-def settled():
-    return wait_until(lambda: stat()["connections_open"] == 0)
+def settled(closed=0):
+    """Waits until this many more connections than at the last count were closed, and none is open.
+
+    A connection that the client gave up at once may not have been taken by a worker yet."""
+    return wait_until(lambda: (s := stat())["connections_open"] == 0 and s["connections_closed"] - now["connections_closed"] >= closed)
 
 def grown(name, **wanted):
     """Checks that since the last call these counters have grown, by this, and no others.
 
     How often a look-up or a read was deferred is the file system's affair."""
     global now
-    settled()
+    settled(wanted.get("connections_closed", 0))
     old, now = now, stat()
     got = {key: now[key] - old[key] for key in now if now[key] != old[key] and not key.startswith("deferred")}
     fell = [key for key in got if got[key] < 0]
