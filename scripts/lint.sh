@@ -12,7 +12,7 @@
 . "$(dirname "$0")/lib.sh"
 
 cd "$repo"
-checks=(clippy rustfmt panics layers sysctls selftests shellcheck heads hosts subjects)
+checks=(clippy rustfmt panics stack layers sysctls selftests shellcheck heads hosts subjects)
 
 # tracked PATTERN...: files of the repository, also those not added yet.
 tracked() {
@@ -39,7 +39,7 @@ check_clippy() { # the kernel's lints, warnings are errors
 
 rust_roots() {
 	tracked rust_tux.rs 'tests/host.rs' 'tests/host/*.rs' 'tests/fuzz/*.rs' 'tests/differential/*.rs' \
-		'tests/bench/*.rs' 'tools/*.rs'
+		'tests/bench/*.rs' 'tests/torture/*.rs' 'tools/*.rs'
 }
 
 check_rustfmt() { # the kernel's format
@@ -52,6 +52,16 @@ check_panics() { # nothing in the object can panic
 		return 1
 	}
 	scripts/check-panics.sh --self-test build/module/rust_tux.o
+}
+
+check_stack() { # how deep our own functions go
+	# check_panics has built it.
+	# shellcheck disable=SC2016
+	scripts/in-root bash -c 'objdump -dr --no-show-raw-insn build/module/rust_tux.o | c++filt |
+		scripts/check-stack.py' >"$build/stack.txt" || {
+		cat "$build/stack.txt"
+		return 1
+	}
 }
 
 check_layers() { # unsafe in src/linux only; src/http knows core only; none looks up
@@ -158,6 +168,8 @@ summary() {
 	for file in $(tracked 'src/*.rs' rust_tux.rs); do
 		printf '%6d  %s\n' "$(code "$file" | grep -oE '\bunsafe\b' | wc -l)" "$file"
 	done | awk '$1 { print; total += $1 } END { printf "%6d  in all\n", total }'
+	echo "Stack of our own functions:"
+	sed 's/^/  /' "$build/stack.txt"
 	for file in $(tracked 'src/*' rust_tux.rs 'scripts/*' 'tests/*.rs' 'tests/*.sh'); do
 		awk -v f="$file" 'END { if (NR > 500) print "note: " f " has " NR " lines: look for its second subject" }' "$file"
 	done
