@@ -12,7 +12,7 @@
 . "$(dirname "$0")/lib.sh"
 
 cd "$repo"
-checks=(clippy rustfmt panics stack layers sysctls selftests shellcheck heads hosts subjects)
+checks=(clippy rustfmt panics stack layers sysctls selftests shellcheck heads hosts paths subjects)
 
 # tracked PATTERN...: files of the repository, also those not added yet.
 tracked() {
@@ -151,6 +151,13 @@ check_hosts() { # no address of an archive, no path of one machine
 		-e '(index\.|static\.)?crates\.io/|pypi\.org|registry\.npmjs' \
 		-e '(^|[^a-zA-Z0-9_/.$}{-])/(work|tmp/w)(/|[^a-zA-Z0-9_/-]|$)' \
 		-e '/(root|home)/[a-z.]' /dev/null | none
+}
+
+check_paths() { # what the documentation names is there
+	tracked 'Documentation/*.rst' README.md | xargs -r -d '\n' grep -HoE '`(tests|scripts|src|debug-kernel)/[A-Za-z0-9_./-]+`' |
+		tr -d '`' | while IFS=: read -r file path; do
+			[ -e "$path" ] || echo "$file: there is no $path"
+		done | none
 }
 
 check_subjects() { # "layer: what it does", 72 columns, signed off
