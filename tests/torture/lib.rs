@@ -42,6 +42,16 @@ impl Campaign {
         }
     }
 
+    /// The same for one of several threads, with chances of its own.
+    pub fn begin_thread(thread: u64) -> Campaign {
+        let mut campaign = Campaign::begin();
+        // Neighbouring seeds must not be alike.
+        let seed = number("TEST_SEED", 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        campaign.random =
+            fastrand::Rng::with_seed(seed ^ thread.wrapping_mul(0xbf58_476d_1ce4_e5b9));
+        campaign
+    }
+
     /// Whether there is time for one more operation, which is counted.
     pub fn goes_on(&mut self) -> bool {
         if Instant::now() >= self.end {
@@ -69,7 +79,9 @@ impl Campaign {
 /// A number of the environment.
 pub fn number(name: &str, default: u64) -> u64 {
     match env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is no number")),
         Err(_) => default,
     }
 }

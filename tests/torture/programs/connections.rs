@@ -41,6 +41,8 @@ fn main() {
             refused += 1;
         }
     }
-    check("every connection was taken", refused == 0, || format!("{refused} were not"));
+    check("every connection was taken", refused == 0, || {
+        format!("{refused} were not")
+    });
     campaign.report();
 }

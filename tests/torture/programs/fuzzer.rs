@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Fuzzing of the whole server over its socket.
+//!
+//! Streams of requests, made of the corpus and of what comes of changing it, are sent in pieces of
+//! any size, from several connections at a time. What may come back is worked out by the parser of
+//! the module itself, compiled for the host, which has the stream whole: how many responses, which
+//! status a refusal has, and that nothing is answered behind it. So the kernel's part is what is
+//! tested: where octets lie, when they come, what is kept between them, and that it survives.
+
+#![allow(dead_code, reason = "the kernel side is what uses the rest")]
+
+use rust_tux_torture::{
+    check,
+    number,
+    reset_on_close,
+    Campaign, //
+};
+use std::env;
+use std::io::{
+    self,
+    Read,
+    Write, //
+};
+use std::net::{
+    Shutdown,
+    TcpStream, //
+};
+use std::thread;
+
+/// The sources, laid out as in the module.
+#[path = "../../../src"]
+mod src {
+    pub(crate) mod http;
+}
+
+use src::http;
+
+#[path = "../../differential/generate.rs"]
+mod generate;
+#[path = "../../fuzz/seeds.rs"]
+mod seeds;
+
+use http::framing::{
+    Body,
+    Drain, //
+};
+use http::request::{
+    self,
+    Expect,
+    Limits,
+    Method,
+    Request, //
+};
+
+/// Connections at a time.
+const THREADS: u64 = 4;
+
+/// Cases that are made at a time.
+const CASES: usize = 4000;
+
+/// Longest body that is passed over, as in `dispatch.rs`.
+const BODY_LIMIT: u64 = 1 << 20;
+
+/// What may come for one request.
+struct Expected {
+    /// It has no content.
+    is_head: bool,
+    /// The only status there may be; any but a refusal otherwise.
+    status: Option<u16>,
+    /// It may be the last one: that depends on the status, or on when octets of its body came.
+    may_be_last: bool,
+}
+
+/// What may come for a stream that then ends, and whether it could go on with another request.
+fn expect(mut octets: &[u8]) -> (Vec<Expected>, bool) {
+    let mut all = vec![];
+    let limits = Limits::default();
+    loop {
+        let mut request = Request::new();
+        let read = if octets.is_empty() {
+            Ok(None)
+        } else {
+            request.read(octets, &limits)
+        };
+        let head = match read {
+            Ok(Some(head)) => head,
+            Ok(None) => return (all, octets.is_empty()),
+            Err(bad) => {
+                all.push(Expected {
+                    is_head: request::is_head(octets),
+                    status: Some(bad.status().code()),
+                    may_be_last: true,
+                });
+                return (all, false);
+            }
+        };
+        octets = &octets[head..];
+        let is_too_long = matches!(request.body, Body::Length(length) if length > BODY_LIMIT);
+        let is_left =
+            request.body != Body::None && (request.expect != Expect::Nothing || is_too_long);
+        let mut drain = Drain::new(request.body);
+        all.push(Expected {
+            is_head: request.method == Method::Head,
+            status: None,
+            may_be_last: request.body != Body::None,
+        });
+        if !request.is_persistent || is_left {
+            return (all, false);
+        }
+        if !drain.is_done() {
+            match drain.consume(octets) {
+                Ok(progress) if progress.is_done => octets = &octets[progress.consumed..],
+                // It ends too early; or is refused, either at once or behind its response.
+                Ok(_) | Err(_) => return (all, false),
+            }
+        }
+    }
+}
+
+/// A response: its status; none at the end of the stream.
+fn response(
+    stream: &mut TcpStream,
+    unread: &mut Vec<u8>,
+    is_head: bool,
+) -> Result<Option<u16>, String> {
+    let end = loop {
+        if let Some(at) = unread.windows(4).position(|w| w == b"\r\n\r\n") {
+            break at + 4;
+        }
+        if more(stream, unread)? == 0 {
+            return match unread.len() {
+                0 => Ok(None),
+                len => Err(format!(
+                    "{len} octets that are no response: {}",
+                    unread.escape_ascii()
+                )),
+            };
+        }
+    };
+    let head = String::from_utf8(unread[..end].to_vec()).map_err(|e| e.to_string())?;
+    let status: u16 = head
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|rest| rest.get(..3))
+        .and_then(|code| code.parse().ok())
+        .ok_or_else(|| format!("no status line: {head}"))?;
+    if !head.contains("\r\nDate: ") {
+        return Err(format!("no Date: {head}"));
+    }
+    let mut length = 0;
+    if !is_head && ![204, 304].contains(&status) {
+        let value = head
+            .split("\r\nContent-Length: ")
+            .nth(1)
+            .and_then(|rest| rest.split('\r').next());
+        length = value
+            .and_then(|value| value.parse().ok())
+            .ok_or_else(|| format!("no length: {head}"))?;
+    }
+    while unread.len() < end + length {
+        if more(stream, unread)? == 0 {
+            return Err(format!(
+                "{} octets of {length} of content: {head}",
+                unread.len() - end
+            ));
+        }
+    }
+    unread.drain(..end + length);
+    Ok(Some(status))
+}
+
+/// Reads on.
+fn more(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Result<usize, String> {
+    let mut buffer = [0; 16384];
+    let len = stream
+        .read(&mut buffer)
+        .map_err(|e| format!("reading: {e}"))?;
+    unread.extend(&buffer[..len]);
+    Ok(len)
+}
+
+/// Sends a stream in pieces.
+fn send(stream: &mut TcpStream, octets: &[u8], random: &mut fastrand::Rng) -> io::Result<()> {
+    let longest = match random.u32(..8) {
+        0 => 1 + random.usize(..3),
+        1 | 2 => 1 + random.usize(..100),
+        _ => octets.len(),
+    };
+    let mut rest = octets;
+    while !rest.is_empty() {
+        let len = (1 + random.usize(..longest)).min(rest.len());
+        stream.write_all(&rest[..len])?;
+        rest = &rest[len..];
+        if random.u32(..64) == 0 {
+            thread::yield_now();
+        }
+    }
+    Ok(())
+}
+
+/// One connection: sends `octets`, and holds what comes against what may. Returns how many responses
+/// there were.
+fn converse(campaign: &mut Campaign, octets: &[u8]) -> Result<u64, String> {
+    let mut stream = campaign.connect().map_err(|e| format!("connecting: {e}"))?;
+    let random = &mut campaign.random;
+    if random.u32(..32) == 0 {
+        // Gone in the middle, with or without a word.
+        let len = random.usize(..=octets.len());
+        let _ = send(&mut stream, &octets[..len], random);
+        if random.bool() {
+            reset_on_close(&stream);
+        }
+        return Ok(0);
+    }
+    // The server may have closed before all is sent. What it said comes nevertheless.
+    let _ = send(&mut stream, octets, random);
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut unread = vec![];
+    let mut count = 0;
+    let mut may_end = false;
+    for expected in expect(octets).0 {
+        let what = |e: String| format!("response {count}: {e}");
+        match response(&mut stream, &mut unread, expected.is_head).map_err(what)? {
+            None if may_end => return Ok(count),
+            None => return Err(format!("no response {count}")),
+            Some(status) => {
+                if expected.status.is_some_and(|wanted| wanted != status)
+                    || [500, 503].contains(&status)
+                {
+                    return Err(format!(
+                        "response {count} is {status}, not {:?}",
+                        expected.status
+                    ));
+                }
+            }
+        }
+        count += 1;
+        may_end = expected.may_be_last;
+    }
+    match response(&mut stream, &mut unread, false) {
+        Ok(None) => Ok(count),
+        Ok(Some(status)) => Err(format!("a {status} that answers nothing, behind {count}")),
+        Err(e) => Err(format!("behind {count} responses: {e}")),
+    }
+}
+
+/// Cases of some texts, and what comes of changing them.
+fn cases(seed: u64, texts: &[String]) -> Vec<Vec<u8>> {
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    generate::cases(seed, CASES, &texts)
+}
+
+/// What one thread does: its connections, requests that were answered, and what was wrong.
+fn run(thread: u64, texts: &[String]) -> (u64, u64, Vec<String>) {
+    let mut campaign = Campaign::begin_thread(thread);
+    let (mut connections, mut answered, mut wrong) = (0, 0, vec![]);
+    'campaign: loop {
+        let cases = cases(campaign.random.u64(..), texts);
+        // Behind most requests there could be no other one.
+        let goes_on = |case: &&Vec<u8>| expect(case).1;
+        let whole: Vec<&Vec<u8>> = cases.iter().filter(goes_on).collect();
+        for _ in 0..CASES {
+            if !campaign.goes_on() || wrong.len() > 4 {
+                break 'campaign;
+            }
+            let mut octets = vec![];
+            for _ in 0..campaign.random.usize(..24) {
+                octets.extend(whole[campaign.random.usize(..whole.len())]);
+            }
+            for _ in 0..1 + campaign.random.usize(..2) {
+                octets.extend(&cases[campaign.random.usize(..cases.len())]);
+            }
+            connections += 1;
+            match converse(&mut campaign, &octets) {
+                Ok(responses) => answered += responses,
+                Err(what) => wrong.push(format!("{what}\n{}", seeds::write(&octets))),
+            }
+        }
+    }
+    (connections, answered, wrong)
+}
+
+/// The arguments are texts of the corpus.
+fn main() {
+    let texts: Vec<String> = env::args().skip(1).collect();
+    let threads: Vec<_> = (0..number("TEST_THREADS", THREADS))
+        .map(|thread| {
+            let texts = texts.clone();
+            thread::spawn(move || run(thread, &texts))
+        })
+        .collect();
+    let (mut connections, mut answered, mut wrong) = (0, 0, vec![]);
+    for thread in threads {
+        let (more, responses, found) = thread.join().expect("a thread");
+        connections += more;
+        answered += responses;
+        wrong.extend(found);
+    }
+    check("what comes is what may come", wrong.is_empty(), || {
+        wrong.join("\n")
+    });
+    check("there were responses", answered > connections, || {
+        format!("{answered}")
+    });
+    println!("# {connections} connections, {answered} responses");
+    println!("# operations: {answered}");
+}
