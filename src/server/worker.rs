@@ -270,34 +270,11 @@ impl Run for Worker {
     type Local = Local;
 
     fn run(&self, mut local: Local, this: &This) {
-        let shared = self.shared.clone();
-        let serve = || self.serve(&mut local, this);
-        shared.credentials().assume(serve);
-        self.end(&mut local, this.may_sleep());
-    }
-}
-
-impl Worker {
-    /// Serves until the thread should stop.
-    fn serve(&self, local: &mut Local, this: &This) {
         let may_sleep = this.may_sleep();
         while !this.should_stop() {
-            // Taken before the configuration is: what comes after a change is served by it.
-            let batch = self.queue.take_all();
-            local.refresh(&self.shared);
-            for sock in batch {
-                self.turn(&sock, false, local, may_sleep);
-                this.yield_now();
-            }
-            while let Some(sock) = local.wheel.expire(local.now) {
-                let is_late = sock.data().deadline() <= local.now;
-                if is_late {
-                    self.turn(&sock, true, local, may_sleep);
-                } else {
-                    local.wheel.set(&sock, sock.data().deadline());
-                }
-                this.yield_now();
-            }
+            let serve = || self.serve(&mut local, this);
+            self.shared.credentials().assume(serve);
+            // With the thread's own credentials: to listen on a low port takes a capability.
             self.shared.attend(local.now, &self.counters, may_sleep);
             let timeout = if local.wheel.is_empty() && !self.shared.wants_attention_later() {
                 None
@@ -309,6 +286,30 @@ impl Worker {
                     || self.shared.wants_attention(local.now)
                     || self.shared.generation() != local.tried
             });
+        }
+        self.end(&mut local, may_sleep);
+    }
+}
+
+impl Worker {
+    /// Serves whoever has a turn now. Files are opened with the credentials of the caller.
+    fn serve(&self, local: &mut Local, this: &This) {
+        let may_sleep = this.may_sleep();
+        // Taken before the configuration is: what comes after a change is served by it.
+        let batch = self.queue.take_all();
+        local.refresh(&self.shared);
+        for sock in batch {
+            self.turn(&sock, false, local, may_sleep);
+            this.yield_now();
+        }
+        while let Some(sock) = local.wheel.expire(local.now) {
+            let is_late = sock.data().deadline() <= local.now;
+            if is_late {
+                self.turn(&sock, true, local, may_sleep);
+            } else {
+                local.wheel.set(&sock, sock.data().deadline());
+            }
+            this.yield_now();
         }
     }
 }

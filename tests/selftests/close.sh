@@ -214,4 +214,14 @@ for c in victims + [idle]:
 all_closed("connections killed")
 END_OF_PYTHON
 
+# To listen there takes a capability, which the workers don't have when they serve.
+unload
+load port=80
+ss -K -n -l -t sport = :80 >/dev/null 2>&1
+repaired() {
+	[ "$(sed -n 's/^listener_repairs //p' /proc/net/http/stat)" = 1 ]
+}
+check "listener killed on port 80: it is opened again" wait_for 20 repaired
+check "listener killed on port 80: it answers" wait_for 20 reachable 127.0.0.1 80
+
 done_testing
