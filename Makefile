@@ -79,10 +79,10 @@ vm-check-debug: ## the same on the checking kernel (KASAN, lockdep, kmemleak, ..
 	@scripts/vm-check.sh debug
 
 .PHONY: torture
-torture: ## campaigns on the checking kernel (SECONDS=600 SEED= CAMPAIGNS="connections")
+torture: ## campaigns on the checking kernel (SECONDS=600 SEED= CAMPAIGNS="connections" KIND=kcov)
 	@scripts/prepare.sh root guest debug
-	@scripts/build.sh debug
-	@scripts/torture.sh $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(CAMPAIGNS)
+	@scripts/build.sh $(or $(KIND),debug)
+	@scripts/torture.sh --kernel $(or $(KIND),debug) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(CAMPAIGNS)
 
 .PHONY: vm-shell
 vm-shell: prepare modules ## shell in a virtual machine with the module at hand

@@ -1,12 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# usage: scripts/build.sh [stock | debug | clippy]
+# usage: scripts/build.sh [KIND]
 #
-# Builds the module in the build root, against the stock kernel
-# (build/module/rust-tux.ko) or the checking kernel (build/module-debug), or
-# has clippy look at it with the kernel's lints (build/module-clippy; any
-# warning is an error). Needs what scripts/prepare.sh makes.
+# Builds the module in the build root. Needs what scripts/prepare.sh makes. KIND
+# is one of
+#
+#   stock     for the stock kernel: build/module/rust-tux.ko
+#   debug     for the checking kernel: build/module-debug
+#   kcov      the same, instrumented to tell a fuzzer what it reaches:
+#             build/module-kcov
+#   clippy    none: clippy looks at it with the kernel's lints, and any warning
+#             is an error
 
 . "$(dirname "$0")/lib.sh"
 
@@ -21,7 +26,7 @@ stock | clippy)
 	[ -e "$root$tree/.complete" ] || die "not prepared: run make prepare first"
 	flags=("CC=$(fact cc)")
 	;;
-debug)
+debug | kcov)
 	tree=$(debug_tree)
 	[ -e "$root$tree/.complete" ] || die "not prepared: run scripts/prepare.sh debug first"
 	flags=("LLVM=-$(fact llvm)")
@@ -31,6 +36,7 @@ esac
 
 output=build/module
 [ "$kind" = stock ] || output=build/module-$kind
+[ "$kind" != kcov ] || flags+=(RUST_TUX_KCOV=y KRUSTFLAGS=-Dwarnings)
 [ "$kind" != clippy ] || flags+=(CLIPPY=1 KRUSTFLAGS=-Dwarnings)
 
 mkdir -p "$repo/$output"

@@ -9,7 +9,9 @@
 # What COMMAND prints comes out on standard output, its exit status is that of
 # this script. The root file system is writable and forgotten at the end.
 #
-#   --kernel KIND       stock (the default) or debug (the checking kernel)
+#   --kernel KIND       stock (the default) or debug (the checking kernel); or
+#                       the checking kernel with another module: kcov
+#                       (see scripts/build.sh)
 #   --memory MIB        memory of the machine (2048)
 #   --cpus N            processors (2)
 #   --timeout SECONDS   power off and fail after this time (none)
@@ -59,10 +61,11 @@ stock)
 	vmlinuz=$root/k/image/vmlinuz
 	module=$build/module/rust-tux.ko
 	;;
-debug)
+debug | kcov)
 	vmlinuz=$root$(debug_tree)/arch/x86/boot/bzImage
-	module=$build/module-debug/rust-tux.ko
+	module=$build/module-$kernel/rust-tux.ko
 	append="kasan_multi_shot $append"
+	kernel=debug
 	;;
 *) die "unknown kernel $kernel" ;;
 esac

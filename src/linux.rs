@@ -28,6 +28,8 @@ pub(crate) mod address;
 mod bindings;
 pub(crate) mod callbacks;
 pub(crate) mod context;
+#[cfg(kcov)]
+pub(crate) mod coverage;
 pub(crate) mod cpu;
 pub(crate) mod cred;
 pub(crate) mod directory;

@@ -15,6 +15,9 @@
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
 #include <linux/fs_dirent.h>
+#ifdef RUST_TUX_KCOV
+#include <linux/kcov.h>
+#endif
 #include <linux/kthread.h>
 #include <linux/llist.h>
 #include <linux/magic.h>
@@ -113,6 +116,12 @@ void tux_helper_set_current_state_running(void);
 unsigned int tux_helper_raw_smp_processor_id(void);
 int tux_helper_cond_resched(void);
 bool tux_helper_cpu_online(unsigned int cpu);
+
+#ifdef RUST_TUX_KCOV
+/* linux/preempt.h, net/sock.h */
+bool tux_helper_in_serving_softirq(void);
+__be32 tux_helper_sk_daddr(const struct sock *sk);
+#endif
 
 /* linux/list.h */
 void tux_helper_INIT_LIST_HEAD(struct list_head *head);

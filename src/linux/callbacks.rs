@@ -174,6 +174,9 @@ unsafe fn with_owner<A: Accept>(
     original: impl FnOnce(&Originals) -> Option<unsafe extern "C" fn(*mut bindings::sock)>,
 ) {
     let _guard = rcu::read_lock();
+    #[cfg(kcov)]
+    // SAFETY: The sock is alive during its callbacks.
+    let _section = unsafe { super::coverage::Section::in_callback(sk) };
     // SAFETY: The sock is alive during its callbacks.
     let data = unsafe { bindings::rcu_dereference_sk_user_data(sk) };
     let Some(data) = NonNull::new(data) else {

@@ -250,6 +250,22 @@ bool tux_helper_cpu_online(unsigned int cpu)
 	return cpu_online(cpu);
 }
 
+#ifdef RUST_TUX_KCOV
+
+/* linux/preempt.h, net/sock.h */
+
+bool tux_helper_in_serving_softirq(void)
+{
+	return in_serving_softirq();
+}
+
+__be32 tux_helper_sk_daddr(const struct sock *sk)
+{
+	return sk->sk_daddr;
+}
+
+#endif
+
 /* linux/list.h */
 
 void tux_helper_INIT_LIST_HEAD(struct list_head *head)

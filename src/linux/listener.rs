@@ -158,6 +158,9 @@ impl<A: Accept> Listener<A> {
         // SAFETY: The listening sock is alive, and has no TCP Fast Open.
         let child = unsafe { accept_queue::take_first(self.sk()) }?;
         let sk = child.as_raw();
+        #[cfg(kcov)]
+        // SAFETY: The child is alive. Workers call this.
+        let _section = unsafe { super::coverage::Section::in_thread(sk) };
         // SAFETY: The child is alive. If there is no memory, it is closed.
         let sock = unsafe { Sock::new(sk, connection, GFP_KERNEL) }.ok()?;
         // SAFETY: The child is alive, and this thread may sleep.

@@ -191,6 +191,14 @@ impl<T: Events> Sock<T> {
         unsafe { *self.attached.get() = true };
     }
 
+    /// Begins a section of code that runs for the connection.
+    #[cfg(kcov)]
+    pub(crate) fn coverage(&self, _: &MaySleep) -> super::coverage::Section {
+        // SAFETY: By the type invariant the sock is alive. Only workers and work items, which are
+        // kernel threads, call this.
+        unsafe { super::coverage::Section::in_thread(self.sk) }
+    }
+
     /// What the owner keeps with the connection and reads without the socket's lock.
     pub(crate) fn data(&self) -> &T {
         &self.data

@@ -101,6 +101,8 @@ impl<T: Task> WorkItem for Job<T> {
 
     fn run(this: Arc<Self>) {
         let may_sleep = MaySleep::begin();
+        #[cfg(kcov)]
+        let _section = this.sock.coverage(&may_sleep);
         if this.sock.data().is_gone() {
             return;
         }

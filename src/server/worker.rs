@@ -221,6 +221,8 @@ impl Worker {
         local: &mut Local,
         may_sleep: &MaySleep,
     ) {
+        #[cfg(kcov)]
+        let _section = sock.coverage(may_sleep);
         let Some(mut locked) = sock.lock(may_sleep) else {
             return;
         };

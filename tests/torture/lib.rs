@@ -6,6 +6,8 @@
 //! A program gets `TEST_SECONDS`, `TEST_SEED` and `port` from the environment. It prints `ok NAME`
 //! or `not ok NAME`, `# text`, and at its end, by [`Campaign::report`], `# operations: N`.
 
+pub mod kcov;
+
 use std::env;
 use std::io::{
     self,
