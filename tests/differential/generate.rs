@@ -82,9 +82,16 @@ const WORDS: [&[u8]; 68] = [
 ];
 
 /// Numbers that one seed decides (xorshift64*).
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
+    /// Neighbouring seeds are not neighbours for long.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        random.below(1);
+        random
+    }
+
     /// A number less than `bound`, or 0.
     fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
@@ -107,9 +114,7 @@ pub(crate) fn cases(seed: u64, count: usize, texts: &[&str]) -> Vec<Vec<u8>> {
     cases.dedup();
     let bases = cases.len();
     assert!(bases > 300, "only {bases} cases to begin with");
-    // Neighbouring seeds must not be neighbours for long.
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    random.below(1);
+    let mut random = Random::new(seed);
     while cases.len() < count {
         let mut case = cases[random.below(bases)].clone();
         if random.below(4) == 0 {
@@ -132,7 +137,7 @@ pub(crate) fn cases(seed: u64, count: usize, texts: &[&str]) -> Vec<Vec<u8>> {
 }
 
 /// Changes a case at one place.
-fn change(case: &mut Vec<u8>, random: &mut Random) {
+pub(crate) fn change(case: &mut Vec<u8>, random: &mut Random) {
     let at = random.below(case.len() + 1);
     let len = (case.len() - at).min(1 + random.below(8));
     let word = WORDS[random.below(WORDS.len())];

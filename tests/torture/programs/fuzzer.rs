@@ -7,15 +7,23 @@
 //! the module itself, compiled for the host, which has the stream whole: how many responses, which
 //! status a refusal has, and that nothing is answered behind it. So the kernel's part is what is
 //! tested: where octets lie, when they come, what is kept between them, and that it survives.
+//!
+//! With the instrumented module (`scripts/torture.sh --kernel kcov`) a stream that reaches code which
+//! none before it has reached is kept, and changed further.
 
 #![allow(dead_code, reason = "the kernel side is what uses the rest")]
 
+use rust_tux_torture::kcov::{
+    connect_from,
+    Collector, //
+};
 use rust_tux_torture::{
     check,
     number,
     reset_on_close,
     Campaign, //
 };
+use std::collections::HashSet;
 use std::env;
 use std::io::{
     self,
@@ -23,6 +31,7 @@ use std::io::{
     Write, //
 };
 use std::net::{
+    Ipv4Addr,
     Shutdown,
     TcpStream, //
 };
@@ -198,10 +207,49 @@ fn send(stream: &mut TcpStream, octets: &[u8], random: &mut fastrand::Rng) -> io
     Ok(())
 }
 
+/// What was learnt of the code that streams reach.
+struct Guide {
+    /// The address of the thread's connections, by which they are told from others'.
+    client: Ipv4Addr,
+    /// Nothing if the module isn't instrumented.
+    collector: Option<Collector>,
+    reached: HashSet<u64>,
+    /// Streams that have reached what none before had.
+    pool: Vec<Vec<u8>>,
+}
+
+impl Guide {
+    fn new(thread: u64) -> Guide {
+        let client = Ipv4Addr::new(127, 7, thread as u8, 1);
+        let collector = Collector::open(1 << 18).ok();
+        let collector = collector.filter(|collector| collector.enable(client).is_ok());
+        Guide {
+            client,
+            collector,
+            reached: HashSet::new(),
+            pool: vec![],
+        }
+    }
+
+    /// Takes note of what `stream` has reached. What is still under way counts for the next one.
+    fn learn(&mut self, stream: &[u8]) {
+        let Some(collector) = &self.collector else {
+            return;
+        };
+        let before = self.reached.len();
+        self.reached.extend(collector.addresses());
+        collector.reset();
+        if self.reached.len() > before {
+            self.pool.push(stream.to_vec());
+        }
+    }
+}
+
 /// One connection: sends `octets`, and holds what comes against what may. Returns how many responses
 /// there were.
-fn converse(campaign: &mut Campaign, octets: &[u8]) -> Result<u64, String> {
-    let mut stream = campaign.connect().map_err(|e| format!("connecting: {e}"))?;
+fn converse(campaign: &mut Campaign, client: Ipv4Addr, octets: &[u8]) -> Result<u64, String> {
+    let stream = connect_from(client, campaign.address);
+    let mut stream = stream.map_err(|e| format!("connecting: {e}"))?;
     let random = &mut campaign.random;
     if random.u32(..32) == 0 {
         // Gone in the middle, with or without a word.
@@ -250,34 +298,63 @@ fn cases(seed: u64, texts: &[String]) -> Vec<Vec<u8>> {
     generate::cases(seed, CASES, &texts)
 }
 
-/// What one thread does: its connections, requests that were answered, and what was wrong.
-fn run(thread: u64, texts: &[String]) -> (u64, u64, Vec<String>) {
+/// What one thread, or all of them, did.
+#[derive(Default)]
+struct Account {
+    connections: u64,
+    /// Requests that were answered.
+    answered: u64,
+    reached: HashSet<u64>,
+    kept: usize,
+    wrong: Vec<String>,
+}
+
+fn run(thread: u64, texts: &[String]) -> Account {
     let mut campaign = Campaign::begin_thread(thread);
-    let (mut connections, mut answered, mut wrong) = (0, 0, vec![]);
+    let mut guide = Guide::new(thread);
+    let mut account = Account::default();
+    let mut changes = generate::Random::new(campaign.random.u64(..));
     'campaign: loop {
         let cases = cases(campaign.random.u64(..), texts);
         // Behind most requests there could be no other one.
         let goes_on = |case: &&Vec<u8>| expect(case).1;
         let whole: Vec<&Vec<u8>> = cases.iter().filter(goes_on).collect();
         for _ in 0..CASES {
-            if !campaign.goes_on() || wrong.len() > 4 {
+            if !campaign.goes_on() || account.wrong.len() > 4 {
                 break 'campaign;
             }
+            let random = &mut campaign.random;
             let mut octets = vec![];
-            for _ in 0..campaign.random.usize(..24) {
-                octets.extend(whole[campaign.random.usize(..whole.len())]);
+            match random.choice(&guide.pool) {
+                Some(kept) if random.bool() => {
+                    octets.clone_from(kept);
+                    for _ in 0..1 + random.usize(..3) {
+                        generate::change(&mut octets, &mut changes);
+                    }
+                }
+                _ => {
+                    for _ in 0..random.usize(..24) {
+                        octets.extend(whole[random.usize(..whole.len())]);
+                    }
+                    for _ in 0..1 + random.usize(..2) {
+                        octets.extend(&cases[random.usize(..cases.len())]);
+                    }
+                }
             }
-            for _ in 0..1 + campaign.random.usize(..2) {
-                octets.extend(&cases[campaign.random.usize(..cases.len())]);
+            account.connections += 1;
+            match converse(&mut campaign, guide.client, &octets) {
+                Ok(responses) => account.answered += responses,
+                Err(what) => {
+                    let stream = seeds::write(&octets);
+                    account.wrong.push(format!("{what}\n{stream}"));
+                }
             }
-            connections += 1;
-            match converse(&mut campaign, &octets) {
-                Ok(responses) => answered += responses,
-                Err(what) => wrong.push(format!("{what}\n{}", seeds::write(&octets))),
-            }
+            guide.learn(&octets);
         }
     }
-    (connections, answered, wrong)
+    account.kept = guide.pool.len();
+    account.reached = guide.reached;
+    account
 }
 
 /// The arguments are texts of the corpus.
@@ -289,19 +366,33 @@ fn main() {
             thread::spawn(move || run(thread, &texts))
         })
         .collect();
-    let (mut connections, mut answered, mut wrong) = (0, 0, vec![]);
+    let mut all = Account::default();
     for thread in threads {
-        let (more, responses, found) = thread.join().expect("a thread");
-        connections += more;
-        answered += responses;
-        wrong.extend(found);
+        let account = thread.join().expect("a thread");
+        all.connections += account.connections;
+        all.answered += account.answered;
+        all.kept += account.kept;
+        all.reached.extend(account.reached);
+        all.wrong.extend(account.wrong);
     }
-    check("what comes is what may come", wrong.is_empty(), || {
-        wrong.join("\n")
+    check("what comes is what may come", all.wrong.is_empty(), || {
+        all.wrong.join("\n")
     });
-    check("there were responses", answered > connections, || {
-        format!("{answered}")
-    });
-    println!("# {connections} connections, {answered} responses");
-    println!("# operations: {answered}");
+    check(
+        "there were responses",
+        all.answered > all.connections,
+        || format!("{}", all.answered),
+    );
+    println!(
+        "# {} connections, {} responses",
+        all.connections, all.answered
+    );
+    if !all.reached.is_empty() {
+        println!(
+            "# {} places reached, {} streams kept",
+            all.reached.len(),
+            all.kept
+        );
+    }
+    println!("# operations: {}", all.answered);
 }
