@@ -52,7 +52,8 @@ def depth(function):
     """Octets, and the chain, of the worst that begins with this function."""
     if function in path:
         circle = path[path.index(function):]
-        if not any("drop_in_place" in member for member in circle):
+        is_destructor = re.compile(r"drop_in_place|as core::ops::drop::Drop>::drop$").search
+        if not any(is_destructor(member) for member in circle):
             sys.exit("calls itself: " + " > ".join(circle + [function]))
         return 0, []
     if function not in deepest:

@@ -8,12 +8,13 @@
 //!     `- Running, behind the Mutex of who starts and stops it
 //!          |- Shared, which connections and work items see, too
 //!          |    `- the listening socket
-//!          |- a thread for each Worker; the thread has the connections
-//!          `- the work queue
+//!          `- a thread for each Worker; the thread has the connections
+//!     `- Keeper, which has the work queue
 //! ```
 //!
 //! A server that starts makes its listening socket last; one that stops does it first. Then the
-//! workers end, each with its connections, then the work items.
+//! workers end, each with its connections. Work items that wait for a file system are waited for
+//! when the module is unloaded.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ mod connection;
 mod content;
 mod directory;
 mod dispatch;
+mod held;
 mod job;
 pub(crate) mod knobs;
 mod listener;
@@ -31,6 +33,7 @@ mod reply;
 mod response;
 mod shared;
 pub(crate) mod stats;
+mod storage;
 mod turn;
 mod wheel;
 mod worker;
@@ -39,7 +42,6 @@ use crate::linux::context::MaySleep;
 use crate::linux::cpu;
 use crate::linux::kthread::Thread;
 use crate::linux::listener::wait_for_callbacks;
-use crate::linux::workqueue::OwnedQueue;
 use config::Config;
 use kernel::cpu::nr_cpu_ids;
 use kernel::prelude::*;
@@ -50,24 +52,27 @@ use kernel::sync::{
 };
 use shared::Shared;
 use stats::Statistics;
+use storage::{
+    Keeper,
+    Storage, //
+};
 use worker::{
     Local,
     Worker, //
 };
 
-/// Work items that may wait at a time, each for the answer of a file system.
-const WAITING: u16 = 512;
-
-/// The server. It stops when it is dropped, which may sleep.
+/// The server. It stops when it is dropped, which may sleep; then it waits for file systems. The
+/// fields are dropped in this order.
 #[pin_data]
 pub(crate) struct Server {
     statistics: Arc<Statistics>,
-    /// Held while the server is started and stopped, which may take as long as a file system that
-    /// a work item waits for. Taken before `settings`.
+    /// Held while the server is started and stopped, which may take some time. Taken before
+    /// `settings`.
     #[pin]
     control: Mutex<Option<Running>>,
     #[pin]
     settings: Mutex<Settings>,
+    keeper: Keeper,
 }
 
 /// What was configured.
@@ -84,8 +89,6 @@ struct Running {
     shared: Arc<Shared>,
     threads: KVec<Thread<Worker>>,
     workers: KVec<Arc<Worker>>,
-    /// `None` when it was stopped.
-    io: Option<Arc<OwnedQueue>>,
 }
 
 impl Server {
@@ -93,7 +96,9 @@ impl Server {
     pub(crate) fn new(config: Config) -> Result<Arc<Self>> {
         let config = Arc::new(config, GFP_KERNEL)?;
         let workers = usize::try_from(nr_cpu_ids())?;
-        let statistics = Arc::new(Statistics::new(workers)?, GFP_KERNEL)?;
+        let keeper = Keeper::new()?;
+        let statistics = Statistics::new(workers, keeper.storage().clone())?;
+        let statistics = Arc::new(statistics, GFP_KERNEL)?;
         Arc::pin_init(
             pin_init!(Self {
                 statistics,
@@ -105,6 +110,7 @@ impl Server {
                     },
                     "rust_tux::Server::settings"
                 ),
+                keeper,
             }),
             GFP_KERNEL,
         )
@@ -156,7 +162,8 @@ impl knobs::Control for Server {
             return Ok(());
         }
         let config = self.config();
-        let running = Running::start(&config, &self.statistics, may_sleep)?;
+        let storage = self.keeper.storage();
+        let running = Running::start(&config, &self.statistics, storage, may_sleep)?;
         let mut settings = self.settings.lock();
         // What was changed meanwhile.
         running.shared.configure(&settings.config);
@@ -177,16 +184,19 @@ impl knobs::Control for Server {
 impl Running {
     /// Starts the parts of a server.
     #[inline(never)]
-    fn start(config: &Arc<Config>, statistics: &Statistics, may_sleep: &MaySleep) -> Result<Self> {
-        let io = Arc::new(OwnedQueue::new(c"rust_tux", WAITING)?, GFP_KERNEL)?;
-        let shared = Shared::new(config, may_sleep)?;
+    fn start(
+        config: &Arc<Config>,
+        statistics: &Statistics,
+        storage: &Arc<Storage>,
+        may_sleep: &MaySleep,
+    ) -> Result<Self> {
+        let shared = Shared::new(config, storage, may_sleep)?;
         let mut running = Self {
             shared,
             threads: KVec::new(),
             workers: KVec::new(),
-            io: Some(io.clone()),
         };
-        running.start_workers(config, statistics, &io, may_sleep)?;
+        running.start_workers(config, statistics, may_sleep)?;
         let mut workers = KVec::with_capacity(running.workers.len(), GFP_KERNEL)?;
         for worker in &running.workers {
             workers.push_within_capacity(worker.clone())?;
@@ -210,7 +220,6 @@ impl Running {
         &mut self,
         config: &Arc<Config>,
         statistics: &Statistics,
-        io: &Arc<OwnedQueue>,
         may_sleep: &MaySleep,
     ) -> Result {
         let wanted = usize::try_from(config.threads)?;
@@ -227,7 +236,7 @@ impl Running {
             });
             let counters = statistics.worker(number).ok_or(EINVAL)?;
             let worker = Arc::new(Worker::new(counters, self.shared.clone()), GFP_KERNEL)?;
-            let local = Local::new(config.clone(), io.clone())?;
+            let local = Local::new(config.clone())?;
             self.workers.push_within_capacity(worker.clone())?;
             let number = u32::try_from(number)?;
             let thread = Thread::spawn(worker, local, number, next.unwrap_or(0), may_sleep)?;
@@ -243,10 +252,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         let may_sleep = MaySleep::begin();
         self.shared.close(&may_sleep);
-        // Each thread ends its connections.
+        // Each thread ends its connections, which give their work items up.
         drop(core::mem::take(&mut self.threads));
-        // Waits for the work items; the threads had the other references.
-        drop(self.io.take());
         // An item that has ended meanwhile has queued its connection.
         for worker in &self.workers {
             worker.drain();

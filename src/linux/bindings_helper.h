@@ -61,6 +61,9 @@ const unsigned int TUX_CONST_LOOKUP_DIRECTORY = LOOKUP_DIRECTORY;
 const unsigned int TUX_CONST_LOOKUP_CACHED = LOOKUP_CACHED;
 const unsigned int TUX_CONST_LOOKUP_NO_MAGICLINKS = LOOKUP_NO_MAGICLINKS;
 const unsigned int TUX_CONST_LOOKUP_IN_ROOT = LOOKUP_IN_ROOT;
+const unsigned int TUX_CONST_LOOKUP_MOUNTPOINT = LOOKUP_MOUNTPOINT;
+const unsigned int TUX_CONST_LOOKUP_NO_SYMLINKS = LOOKUP_NO_SYMLINKS;
+const unsigned int TUX_CONST_LOOKUP_NO_XDEV = LOOKUP_NO_XDEV;
 #endif
 
 /* net/sock.h, net/inet_connection_sock.h, net/request_sock.h, net/tcp.h */

@@ -5,7 +5,9 @@
 use super::bindings;
 use core::marker::PhantomData;
 use kernel::{
+    ffi::c_long,
     task,
+    time::Jiffies,
     types::NotThreadSafe, //
 };
 
@@ -28,6 +30,15 @@ impl MaySleep {
     pub(crate) fn yield_now(&self) {
         // SAFETY: This may sleep, as `self` shows.
         unsafe { bindings::cond_resched() };
+    }
+
+    /// Sleeps for that long, whatever signals come. Nobody takes it for a task that hangs.
+    pub(crate) fn pause(&self, time: Jiffies) {
+        let time = c_long::try_from(time).unwrap_or(c_long::MAX);
+        // SAFETY: This has no precondition.
+        unsafe { bindings::set_current_state_idle() };
+        // SAFETY: This may sleep, as `self` shows.
+        unsafe { bindings::schedule_timeout(time) };
     }
 }
 

@@ -56,6 +56,9 @@ unsafe impl Sync for Root {}
 pub(crate) enum Lookup {
     /// The answer comes from the dentry cache, or not at all.
     Cached,
+    /// As a lookup that may block, but a symbolic link at the end is not followed: for a name
+    /// beside one that was found in the memory of a file system that has no other.
+    Beside,
     /// The file system may be asked, and may wait for a disk or for another machine.
     MayBlock,
 }
@@ -98,43 +101,70 @@ impl Root {
         }
 
         let confined = bindings::LOOKUP_IN_ROOT | bindings::LOOKUP_NO_MAGICLINKS;
-        let flags = confined | bindings::LOOKUP_FOLLOW;
+        // A walk that ends in the root of a mount would have the file system look at it anew (NFS,
+        // 9p), and wait for that, also if it is to stay in the cache. What is not waited for is not
+        // looked at, as with umount().
+        let at_once = confined | bindings::LOOKUP_MOUNTPOINT;
         match mode {
-            Lookup::Cached => self.walk(name, flags | bindings::LOOKUP_CACHED),
+            Lookup::Cached => {
+                let flags = at_once | bindings::LOOKUP_FOLLOW | bindings::LOOKUP_CACHED;
+                // SAFETY: By the type invariant the path is valid; the only caller may sleep.
+                unsafe { walk(&self.path, name, flags) }
+            }
+            Lookup::Beside => {
+                // SAFETY: As above.
+                let found = unsafe { walk(&self.path, name, at_once) };
+                Ok(found?.filter(|path| !path.is_link()))
+            }
             Lookup::MayBlock => {
-                for _ in 0..DISTURBED_LOOKUPS {
-                    if let Some(path) = self.walk(name, flags)? {
-                        return Ok(Some(path));
-                    }
-                }
-                Err(EBUSY)
+                let flags = confined | bindings::LOOKUP_FOLLOW;
+                // SAFETY: As above.
+                unsafe { walk_undisturbed(&self.path, name, flags) }
             }
         }
     }
+}
 
-    /// One walk; `None` when the kernel asks to try again.
-    fn walk(&self, name: &CStr, flags: u32) -> Result<Option<Path>> {
-        let mut path = MaybeUninit::uninit();
-        // SAFETY: By the type invariant dentry and mount are valid; `name` ends in NUL; `path` can
-        // be written to; the only caller may sleep.
-        let result = to_result(unsafe {
-            bindings::vfs_path_lookup(
-                self.path.dentry,
-                self.path.mnt,
-                name.as_char_ptr(),
-                flags,
-                path.as_mut_ptr(),
-            )
-        });
-        match result {
-            // INVARIANT: The kernel has given us the reference, and finds names that exist only.
-            Ok(()) => Ok(Some(Path {
-                // SAFETY: The kernel fills the path in if it succeeds.
-                path: unsafe { path.assume_init() },
-            })),
-            Err(error) if error == EAGAIN => Ok(None),
-            Err(error) => Err(error),
+/// Walks until nobody disturbs it.
+///
+/// # Safety
+///
+/// As for [`walk`].
+unsafe fn walk_undisturbed(from: &bindings::path, name: &CStr, flags: u32) -> Result<Option<Path>> {
+    for _ in 0..DISTURBED_LOOKUPS {
+        // SAFETY: The caller's promise.
+        if let Some(path) = unsafe { walk(from, name, flags) }? {
+            return Ok(Some(path));
         }
+    }
+    Err(EBUSY)
+}
+
+/// One walk from `from`, which is its root; `None` when the kernel asks to try again.
+///
+/// # Safety
+///
+/// `from` is valid, and the caller may sleep.
+unsafe fn walk(from: &bindings::path, name: &CStr, flags: u32) -> Result<Option<Path>> {
+    let mut path = MaybeUninit::uninit();
+    // SAFETY: By the safety requirements; `name` ends in NUL, and `path` can be written to.
+    let result = to_result(unsafe {
+        bindings::vfs_path_lookup(
+            from.dentry,
+            from.mnt,
+            name.as_char_ptr(),
+            flags,
+            path.as_mut_ptr(),
+        )
+    });
+    match result {
+        // INVARIANT: The kernel has given us the reference, and finds names that exist only.
+        Ok(()) => Ok(Some(Path {
+            // SAFETY: The kernel fills the path in if it succeeds.
+            path: unsafe { path.assume_init() },
+        })),
+        Err(error) if error == EAGAIN => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -177,6 +207,37 @@ impl Path {
             // SAFETY: `kern_path()` fills the path in if it succeeds.
             path: unsafe { path.assume_init() },
         })
+    }
+
+    /// Looks up `name` beneath this directory; an empty one is the directory itself.
+    ///
+    /// May wait for this directory's file system, and for no other: `None` means that the way leads
+    /// through a symbolic link or over a mount.
+    pub(crate) fn lookup_within(&self, name: &CStr, _context: &MaySleep) -> Result<Option<Path>> {
+        if name.is_empty() {
+            // SAFETY: By the type invariant the path is valid.
+            unsafe { bindings::path_get(&self.path) };
+            // INVARIANT: The reference was taken above; there is an inode as there was before.
+            return Ok(Some(Path { path: self.path }));
+        }
+        // A link at the end is to be followed, too: then it is refused.
+        let flags = bindings::LOOKUP_IN_ROOT
+            | bindings::LOOKUP_FOLLOW
+            | bindings::LOOKUP_NO_MAGICLINKS
+            | bindings::LOOKUP_NO_SYMLINKS
+            | bindings::LOOKUP_NO_XDEV;
+        // SAFETY: By the type invariant the path is valid; this may sleep.
+        match unsafe { walk_undisturbed(&self.path, name, flags) } {
+            Err(error) if error == ELOOP || error == EXDEV => Ok(None),
+            found => found,
+        }
+    }
+
+    /// The number of the device of the file system, which each that is mounted has another of.
+    pub(crate) fn device(&self) -> u32 {
+        // SAFETY: By the type invariant the dentry is valid. It keeps its super block, whose device
+        // does not change.
+        unsafe { (*(*self.path.dentry).d_sb).s_dev }
     }
 
     /// Asks the file system for the attributes, after the security modules.
@@ -301,9 +362,9 @@ impl Path {
     fn may_read(&self, mode: Lookup) -> Result<bool> {
         let mask = bindings::MAY_OPEN | bindings::MAY_READ;
         let result = match mode {
-            Lookup::MayBlock => {
+            Lookup::Beside | Lookup::MayBlock => {
                 // SAFETY: By the type invariant the path is valid and has an inode; the callers of
-                // this mode may sleep.
+                // these modes may sleep.
                 to_result(unsafe { bindings::path_permission(&self.path, mask as c_int) })
             }
             Lookup::Cached => {
@@ -345,12 +406,21 @@ impl Path {
 
     /// The type of the file.
     fn kind(&self) -> Kind {
+        Kind::of(self.mode())
+    }
+
+    /// Whether it is a symbolic link.
+    fn is_link(&self) -> bool {
+        u32::from(self.mode()) & bindings::S_IFMT == bindings::S_IFLNK
+    }
+
+    /// Type and permission bits.
+    fn mode(&self) -> u16 {
         // SAFETY: By the type invariant the dentry is valid.
         let inode = unsafe { bindings::d_backing_inode(self.path.dentry) };
         // SAFETY: By the type invariant there is an inode, and the dentry keeps it. Its mode may
         // change concurrently, hence volatile; its type does not.
-        let mode = unsafe { addr_of!((*inode).i_mode).read_volatile() };
-        Kind::of(mode)
+        unsafe { addr_of!((*inode).i_mode).read_volatile() }
     }
 }
 

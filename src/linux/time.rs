@@ -24,5 +24,10 @@ pub(crate) fn real_seconds() -> i64 {
 
 /// A second, as a timeout.
 pub(crate) fn second() -> Jiffies {
-    msecs_to_jiffies(1000)
+    milliseconds(1000)
+}
+
+/// So many milliseconds, as a timeout.
+pub(crate) fn milliseconds(number: u32) -> Jiffies {
+    msecs_to_jiffies(number)
 }

@@ -19,8 +19,7 @@
 //! comes, so that no RST overtakes the response (RFC 9112 9.6).
 
 use super::dispatch::Reason;
-use super::job::Job;
-use super::lookup;
+use super::job::Pending;
 use super::response::Response;
 use super::stats::Counter;
 use super::worker::Worker;
@@ -139,7 +138,10 @@ pub(super) enum Phase {
     #[default]
     Receiving,
     /// For a file to be opened; or for the error page for that reason.
-    Opening(Arc<Job<lookup::Open>>, Option<Reason>),
+    Opening(Pending, Option<Reason>),
+    /// For nothing: the file can't be opened, because its file system doesn't answer others; or the
+    /// error page for that reason.
+    Refused(Option<Reason>),
     /// For room in the send buffer, or for octets of a file.
     Sending(Response),
     /// For the rest of the request's body, after the response.
@@ -156,13 +158,15 @@ impl Phase {
             Event::StateChange => true,
             Event::DataReady => match self {
                 Phase::Receiving | Phase::Draining(_) | Phase::Lingering => true,
-                Phase::Opening(..) | Phase::Sending(_) => false,
+                Phase::Opening(..) | Phase::Refused(_) | Phase::Sending(_) => false,
             },
             Event::WriteSpace => match self {
                 Phase::Sending(response) => !response.is_reading(),
-                Phase::Receiving | Phase::Opening(..) | Phase::Draining(_) | Phase::Lingering => {
-                    false
-                }
+                Phase::Receiving
+                | Phase::Opening(..)
+                | Phase::Refused(_)
+                | Phase::Draining(_)
+                | Phase::Lingering => false,
             },
         }
     }

@@ -4,8 +4,9 @@
 //! several ranges of a file with the heads of their parts between them.
 
 use super::directory::Text;
-use super::job::Task;
+use super::held::Held;
 use super::lookup::Document;
+use super::storage::Place;
 use crate::http::multipart::{
     Boundary,
     Multipart, //
@@ -15,7 +16,6 @@ use crate::http::range::{
     Ranges, //
 };
 use crate::linux::context::MaySleep;
-use crate::linux::file::File;
 use crate::linux::fragment::Fragments;
 use crate::linux::page_frag::Cache;
 use kernel::page::PAGE_SIZE;
@@ -41,8 +41,8 @@ pub(super) struct Content {
 
 /// Where content comes from.
 enum Source {
-    /// A file. [`File::resident`] may be right for it.
-    File(Arc<File>, bool),
+    /// A file.
+    File(Arc<Held>),
     /// Memory.
     Memory(Text),
 }
@@ -130,7 +130,7 @@ impl Content {
     /// A range of a file.
     pub(super) fn range(document: Document, range: ByteRange) -> Self {
         Self {
-            source: Source::File(document.file, document.is_local),
+            source: Source::File(document.file),
             offset: range.first,
             end: range.end,
             parts: None,
@@ -190,8 +190,7 @@ impl Content {
     /// Adds octets of the source, and returns how many.
     fn add(&self, fragments: &mut Fragments, cache: &mut Cache) -> Result<usize> {
         match &self.source {
-            Source::File(_, false) => Ok(0),
-            Source::File(file, true) => Ok(file.resident(self.offset, self.window(), fragments)),
+            Source::File(file) => Ok(file.resident(self.offset, self.window(), fragments)),
             Source::Memory(octets) => {
                 let start = usize::try_from(self.offset)?;
                 let end = start.saturating_add(self.window().min(PAGE_SIZE));
@@ -214,32 +213,33 @@ impl Content {
     }
 
     /// The reading of what comes next, into `fragments`; `None` if it comes from memory.
-    pub(super) fn read(&self, fragments: Fragments) -> Option<Read> {
+    pub(super) fn read(&self, fragments: Fragments) -> Option<(Read, Place)> {
         match &self.source {
-            Source::File(file, _) => Some(Read {
-                file: file.clone(),
-                offset: self.offset,
-                len: self.window(),
-                fragments,
-            }),
+            Source::File(file) => {
+                let read = Read {
+                    file: file.clone(),
+                    offset: self.offset,
+                    len: self.window(),
+                    fragments,
+                };
+                Some((read, file.place()))
+            }
             Source::Memory(_) => None,
         }
     }
 }
 
-/// Reads octets of a file.
+/// The reading of octets of a file.
 pub(super) struct Read {
-    file: Arc<File>,
+    file: Arc<Held>,
     offset: u64,
     len: usize,
     fragments: Fragments,
 }
 
-impl Task for Read {
-    /// The fragments, and how many octets more are in them.
-    type Output = (Fragments, Result<usize>);
-
-    fn run(mut self, may_sleep: &MaySleep) -> Self::Output {
+impl Read {
+    /// Does it. Returns the fragments, and how many octets more are in them.
+    pub(super) fn run(mut self, may_sleep: &MaySleep) -> (Fragments, Result<usize>) {
         let result = self
             .file
             .read(self.offset, self.len, &mut self.fragments, may_sleep);

@@ -97,6 +97,12 @@ impl Reason {
     }
 }
 
+/// Why a request is refused that would be answered later.
+pub(super) fn busy() -> Reason {
+    let detail = "The server is busy. Please try again.";
+    Reason::new(Status::ServiceUnavailable, detail)
+}
+
 /// What a [`Decision::Open`] has led to.
 pub(super) type Opened = (Resolution, Option<Reason>);
 
@@ -333,10 +339,7 @@ fn dispatch(
         Resolution::Directory => Action::AddSlash,
         Resolution::NotFound => reject(Status::NotFound, "There is nothing here."),
         Resolution::Forbidden => reject(Status::Forbidden, "This is not for everyone to read."),
-        Resolution::Busy => reject(
-            Status::ServiceUnavailable,
-            "The server is busy. Please try again.",
-        ),
+        Resolution::Busy => Action::Reject(busy()),
         Resolution::Failed => reject(Status::InternalServerError, "The file can't be read."),
     })
 }

@@ -7,7 +7,9 @@ use super::config::{
     DocumentRoot, //
 };
 use super::directory;
-use super::job::Task;
+use super::held::Held;
+use super::shared::Shared;
+use super::storage::Place;
 use crate::http::content_coding::{
     Accepted,
     Coding, //
@@ -15,7 +17,6 @@ use crate::http::content_coding::{
 use crate::http::listing::Format;
 use crate::http::target;
 use crate::linux::context::MaySleep;
-use crate::linux::file::File;
 use crate::linux::path::{
     Attributes,
     Kind,
@@ -78,13 +79,32 @@ pub(super) enum Resolution {
 /// An open file and its attributes.
 pub(super) struct Document {
     /// The file.
-    pub(super) file: Arc<File>,
+    pub(super) file: Arc<Held>,
     /// What was true of it when it was opened.
     pub(super) attributes: Attributes,
     /// The coding of its octets.
     pub(super) coding: Coding,
-    /// Whether [`File::resident`] is right for it.
-    pub(super) is_local: bool,
+}
+
+/// How far a look-up may reach.
+#[derive(Clone, Copy)]
+pub(super) enum Reach<'a> {
+    /// To what is cached.
+    Cached,
+    /// To what that directory's file system has. So many octets of the name lead to it.
+    Within(&'a Path, usize),
+    /// To all that there is.
+    Anywhere,
+}
+
+impl Reach<'_> {
+    /// How names are looked up and files opened.
+    fn mode(self) -> Lookup {
+        match self {
+            Reach::Cached => Lookup::Cached,
+            Reach::Within(..) | Reach::Anywhere => Lookup::MayBlock,
+        }
+    }
 }
 
 /// Looks a name up and opens the file, however long that takes.
@@ -96,25 +116,28 @@ pub(super) struct Open {
     is_directory: bool,
     accepted: Accepted,
     listing: Option<Listing>,
+    place: Place,
 }
 
 impl Open {
-    /// To look up below `root` what `query` asks for.
-    pub(super) fn new(root: &Arc<DocumentRoot>, query: &Query<'_>) -> Result<Self> {
+    /// To look up below `root` what `query` asks for, touching no more than `place`.
+    pub(super) fn new(root: &Arc<DocumentRoot>, query: &Query<'_>, place: Place) -> Result<Self> {
         Ok(Self {
             root: root.clone(),
             name: copy(query.path.name)?,
             is_directory: query.path.is_directory,
             accepted: query.accepted,
             listing: query.listing,
+            place,
         })
     }
-}
 
-impl Task for Open {
-    type Output = Resolution;
-
-    fn run(self, may_sleep: &MaySleep) -> Resolution {
+    /// Does it. If it leads elsewhere, the rest is given back, which may touch any file system.
+    pub(super) fn run(
+        mut self,
+        shared: &Arc<Shared>,
+        may_sleep: &MaySleep,
+    ) -> Result<Resolution, Self> {
         let query = Query {
             path: target::Path {
                 name: &self.name,
@@ -125,29 +148,102 @@ impl Task for Open {
         };
         let len = self.name.len().saturating_add(BEYOND);
         let Ok(mut buffer) = KVVec::from_elem(0, len, GFP_KERNEL) else {
-            return Resolution::Busy;
+            return Ok(Resolution::Busy);
         };
         let root = self.root.root();
-        let resolution = resolve(root, &query, Lookup::MayBlock, &mut buffer, may_sleep);
-        resolution.unwrap_or(Resolution::Busy)
+        let Place::Device(device) = self.place else {
+            let reach = Reach::Anywhere;
+            let found = resolve(root, &query, reach, &mut buffer, shared, may_sleep);
+            return Ok(found.unwrap_or(Resolution::Busy));
+        };
+        // What is cached may have changed since it was decided which file system is touched.
+        if let Some((base, prefix)) = deepest(root, &query, &mut buffer, may_sleep) {
+            if base.device() == device {
+                let reach = Reach::Within(&base, prefix);
+                if let Some(found) = resolve(root, &query, reach, &mut buffer, shared, may_sleep) {
+                    return Ok(found);
+                }
+            }
+        }
+        self.place = Place::Anywhere;
+        Err(self)
     }
+}
+
+/// Tells which file system has to be asked for `query`: that of the last directory on the way that
+/// is cached, unless a symbolic link or a mount is met behind that. `buffer` is that of [`resolve`].
+#[inline(never)]
+pub(super) fn place(
+    root: &Root,
+    query: &Query<'_>,
+    buffer: &mut [u8],
+    may_sleep: &MaySleep,
+) -> Place {
+    match deepest(root, query, buffer, may_sleep) {
+        Some((base, _)) => Place::Device(base.device()),
+        None => Place::Anywhere,
+    }
+}
+
+/// Finds the last directory on the way to what `query` asks for that is cached, and the length of
+/// its name. By halves: a name may have thousands of segments.
+fn deepest(
+    root: &Root,
+    query: &Query<'_>,
+    buffer: &mut [u8],
+    may_sleep: &MaySleep,
+) -> Option<(Path, usize)> {
+    let name = query.path.name;
+    let mut best = root.lookup(c"", Lookup::Cached, may_sleep).ok()??;
+    let mut prefix = 0;
+    // The directories whose number is less than `low` are cached, and that of `high` isn't.
+    let mut low: usize = 0;
+    let is_slash = |octet: &&u8| **octet == b'/';
+    let slashes = name.iter().filter(is_slash);
+    let mut high = slashes.fold(0, |count: usize, _| count.saturating_add(1));
+    if query.path.is_directory && !name.is_empty() {
+        high = high.saturating_add(1);
+    }
+    while low < high {
+        let middle = low.midpoint(high);
+        let end = segments(name, middle.saturating_add(1));
+        let segment = name.get(..end)?;
+        for (to, from) in buffer
+            .iter_mut()
+            .zip([segment, b"\0"].into_iter().flatten())
+        {
+            *to = *from;
+        }
+        let cached = buffer.get(..end.saturating_add(1))?;
+        let cached = CStr::from_bytes_with_nul(cached).ok()?;
+        match root.lookup(cached, Lookup::Cached, may_sleep) {
+            Ok(Some(found)) => {
+                (best, prefix) = (found, end);
+                low = middle.saturating_add(1);
+            }
+            Ok(None) | Err(_) => high = middle,
+        }
+    }
+    Some((best, prefix))
 }
 
 /// Looks up what `query` asks for, with the credentials of the caller. For a directory that is
 /// written as one, its index is looked up. `buffer` has [`BEYOND`] octets more than the name.
 ///
-/// `None` means that this can't be told without waiting, if `mode` is [`Lookup::Cached`].
+/// `None` means that this can't be told within `reach`.
 pub(super) fn resolve(
     root: &Root,
     query: &Query<'_>,
-    mode: Lookup,
+    reach: Reach<'_>,
     buffer: &mut [u8],
+    shared: &Arc<Shared>,
     may_sleep: &MaySleep,
 ) -> Option<Resolution> {
     let mut names = Names {
         root,
-        mode,
+        reach,
         buffer,
+        shared,
         may_sleep,
     };
     let name = query.path.name;
@@ -165,6 +261,20 @@ pub(super) fn resolve(
     result.unwrap_or_else(|error| Some(refusal(error)))
 }
 
+/// The length of the first `count` segments of `name`.
+fn segments(name: &[u8], count: usize) -> usize {
+    let mut len: usize = 0;
+    let mut seen: usize = 0;
+    for octet in name {
+        seen = seen.saturating_add(usize::from(*octet == b'/'));
+        if seen == count {
+            break;
+        }
+        len = len.saturating_add(1);
+    }
+    len
+}
+
 /// What an error of a lookup means for the client.
 fn refusal(error: Error) -> Resolution {
     if error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG || error == ELOOP {
@@ -179,19 +289,20 @@ fn refusal(error: Error) -> Resolution {
 }
 
 /// Looks names up, which are put together from parts. `None` means, for all of its methods, that
-/// something can't be told without waiting.
+/// something can't be told within its reach.
 struct Names<'a> {
     root: &'a Root,
-    mode: Lookup,
+    reach: Reach<'a>,
     /// Where the names are put together.
     buffer: &'a mut [u8],
+    shared: &'a Arc<Shared>,
     may_sleep: &'a MaySleep,
 }
 
 impl Names<'_> {
     /// Looks up the file of that name, or the sibling of it that is the best of those accepted.
     fn file(&mut self, parts: &[&[u8]], accepted: Accepted) -> Result<Option<Resolution>> {
-        let Some(found) = self.find(parts, Coding::Identity, self.mode)? else {
+        let Some(found) = self.find(parts, Coding::Identity, self.reach.mode())? else {
             return Ok(None);
         };
         let attributes = found.attributes(self.may_sleep)?;
@@ -224,10 +335,9 @@ impl Names<'_> {
         file: &Attributes,
     ) -> Result<Option<Resolution>> {
         // tmpfs doesn't keep in mind which names there are not, and need not wait to know.
-        let mode = if beside.is_in_memory() {
-            Lookup::MayBlock
-        } else {
-            self.mode
+        let mode = match self.reach {
+            Reach::Cached if beside.is_in_memory() => Lookup::Beside,
+            reach => reach.mode(),
         };
         let Some(found) = self.find(parts, coding, mode)? else {
             return Ok(None);
@@ -245,13 +355,13 @@ impl Names<'_> {
     /// Looks up a directory that has no index, and lists it if it is to be.
     #[inline(never)]
     fn directory(&mut self, parts: &[&[u8]], query: &Query<'_>) -> Result<Option<Resolution>> {
-        let Some(found) = self.find(parts, Coding::Identity, self.mode)? else {
+        let Some(found) = self.find(parts, Coding::Identity, self.reach.mode())? else {
             return Ok(None);
         };
         let Some(listing) = query.listing else {
             return Ok(Some(Resolution::Forbidden));
         };
-        if self.mode == Lookup::Cached {
+        if !matches!(self.reach, Reach::Anywhere) {
             return Ok(None);
         }
         drop(found);
@@ -281,9 +391,20 @@ impl Names<'_> {
         put(b"\0");
         let name = self.buffer.get(..len).ok_or(ENAMETOOLONG)?;
         let name = CStr::from_bytes_with_nul(name).map_err(|_| ENAMETOOLONG)?;
-        let found = self.root.lookup(name, mode, self.may_sleep)?;
-        // A file whose attributes may have to be asked for elsewhere is as good as not cached.
-        Ok(found.filter(|found| self.mode == Lookup::MayBlock || found.is_local()))
+        match self.reach {
+            // A file whose attributes may have to be asked for elsewhere is as good as not cached.
+            Reach::Cached => {
+                let found = self.root.lookup(name, mode, self.may_sleep)?;
+                Ok(found.filter(|found| found.is_local()))
+            }
+            Reach::Within(base, prefix) => {
+                let rest = name.to_bytes_with_nul().get(prefix..).ok_or(EINVAL)?;
+                let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+                let rest = CStr::from_bytes_with_nul(rest).map_err(|_| EINVAL)?;
+                base.lookup_within(rest, self.may_sleep)
+            }
+            Reach::Anywhere => self.root.lookup(name, mode, self.may_sleep),
+        }
     }
 
     /// Opens what was found, and may be served.
@@ -293,15 +414,15 @@ impl Names<'_> {
         attributes: Attributes,
         coding: Coding,
     ) -> Result<Option<Resolution>> {
-        let is_local = found.is_local();
-        let Some(file) = found.open(self.mode, self.may_sleep)? else {
-            return Ok((self.mode == Lookup::MayBlock).then_some(Resolution::Busy));
+        let mode = self.reach.mode();
+        let Some(file) = found.open(mode, self.may_sleep)? else {
+            return Ok((mode == Lookup::MayBlock).then_some(Resolution::Busy));
         };
+        let file = Held::new(file, found, self.shared)?;
         Ok(Some(Resolution::File(Document {
             file: Arc::new(file, GFP_KERNEL)?,
             attributes,
             coding,
-            is_local,
         })))
     }
 }

@@ -5,12 +5,16 @@
 use super::connection::Connection;
 use super::content::{
     Content,
-    Fill,
-    Read, //
+    Fill, //
 };
-use super::job::Job;
+use super::job::{
+    Output,
+    Pending,
+    Task, //
+};
 use super::reply::Plan;
 use super::shared::Shared;
+use super::storage::Refused;
 use crate::http::framing::Drain;
 use crate::http::response::Status;
 use crate::linux::fragment::Fragments;
@@ -19,7 +23,6 @@ use crate::linux::sock::Sock;
 use crate::linux::stream::Stream;
 use kernel::prelude::*;
 use kernel::sync::Arc;
-use kernel::workqueue::Queue;
 
 /// How far sending has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,7 +59,7 @@ pub(super) struct Response {
     /// What is handed to the stack next. With the work item while there is one.
     fragments: Option<Fragments>,
     /// The work item that reads what comes next.
-    job: Option<Arc<Job<Read>>>,
+    job: Option<Pending>,
     /// The status, until the first octet was sent.
     status: Option<Status>,
     /// Whether anything was sent.
@@ -100,7 +103,7 @@ impl Response {
         let Some(job) = &self.job else {
             return Reading::Ready;
         };
-        let Some((fragments, result)) = job.result() else {
+        let Some(Output::Read(fragments, result)) = job.result() else {
             return Reading::Pending;
         };
         self.job = None;
@@ -116,17 +119,24 @@ impl Response {
         }
     }
 
-    /// Begins to read what comes next in a work item, which wakes `sock`.
+    /// Begins to read what comes next in a work item, which wakes `sock`. `limit` is how many
+    /// connections there may be. There is no other way on when this fails.
     pub(super) fn read(
         &mut self,
         sock: &Sock<Connection>,
         shared: &Arc<Shared>,
-        queue: &Queue,
-    ) -> Result {
-        let content = self.content.as_ref().ok_or(EINVAL)?;
-        let fragments = self.fragments.take().ok_or(EINVAL)?;
-        let task = content.read(fragments).ok_or(EINVAL)?;
-        self.job = Some(Job::start(task, sock, shared, queue)?);
+        limit: u32,
+    ) -> Result<(), Refused> {
+        let fragments = self.fragments.take();
+        let read = fragments.and_then(|fragments| self.content.as_ref()?.read(fragments));
+        let (read, place) = read.ok_or(Refused::NoMemory)?;
+        self.job = Some(Pending::start(
+            Task::Read(read),
+            place,
+            sock,
+            shared,
+            limit,
+        )?);
         Ok(())
     }
 

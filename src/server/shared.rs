@@ -8,6 +8,7 @@ use super::stats::{
     Counter,
     Counters, //
 };
+use super::storage::Storage;
 use super::worker::Worker;
 use crate::linux::address::Address;
 use crate::linux::context::MaySleep;
@@ -73,11 +74,16 @@ pub(super) struct Shared {
     #[pin]
     listening: Mutex<Listening>,
     credentials: Credentials,
+    storage: Arc<Storage>,
 }
 
 impl Shared {
-    /// For a server that starts as `config` says.
-    pub(super) fn new(config: &Arc<Config>, may_sleep: &MaySleep) -> Result<Arc<Self>> {
+    /// For a server that starts as `config` says, and reads by `storage`.
+    pub(super) fn new(
+        config: &Arc<Config>,
+        storage: &Arc<Storage>,
+        may_sleep: &MaySleep,
+    ) -> Result<Arc<Self>> {
         let credentials = Credentials::unprivileged(USER, may_sleep)?;
         let place = Place {
             address: config.address,
@@ -104,6 +110,7 @@ impl Shared {
                     "rust_tux::Shared::listening"
                 ),
                 credentials,
+                storage: storage.clone(),
             }),
             GFP_KERNEL,
         )
@@ -145,6 +152,11 @@ impl Shared {
     /// What files are opened with.
     pub(super) fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// Who may make file systems wait.
+    pub(super) fn storage(&self) -> &Arc<Storage> {
+        &self.storage
     }
 
     /// Counts one more connection, unless there are as many as may be. Any context.

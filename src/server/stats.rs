@@ -6,6 +6,7 @@
 //! adds up. The sums are those of no single moment, and each of them only grows, as long as the
 //! module is loaded.
 
+use super::storage::Storage;
 use crate::http::bad_request::BadRequest;
 use crate::http::response::Status;
 use crate::linux::proc::Show;
@@ -67,6 +68,9 @@ counters! {
     DeferredLookup => "deferred_lookup";
     /// Times that a response waited for a file to be read.
     DeferredRead => "deferred_read";
+    /// Requests refused, and connections closed in the middle of a response, because a file system
+    /// did not answer others before.
+    StorageRefused => "storage_refused";
     /// Connections closed because no request came.
     TimeoutKeepalive => "timeout_keepalive";
     /// Connections closed because a head did not end.
@@ -184,18 +188,19 @@ impl Counters {
 /// The counters of all workers. They stay when the server is stopped and started.
 pub(crate) struct Statistics {
     workers: KVec<Arc<Counters>>,
+    storage: Arc<Storage>,
 }
 
 impl Statistics {
     /// Makes counters for `workers` workers; with more of them some count together.
-    pub(crate) fn new(workers: usize) -> Result<Self> {
+    pub(super) fn new(workers: usize, storage: Arc<Storage>) -> Result<Self> {
         let workers_or_one = workers.max(1);
         let mut workers = KVec::with_capacity(workers_or_one, GFP_KERNEL)?;
         while workers.len() < workers_or_one {
             let counters = Arc::new(Counters::new()?, GFP_KERNEL)?;
             workers.push_within_capacity(counters).map_err(|_| EINVAL)?;
         }
-        Ok(Self { workers })
+        Ok(Self { workers, storage })
     }
 
     /// The counters of the worker of that number.
@@ -220,6 +225,10 @@ impl Show for Statistics {
         let closed = self.sum(Counter::Closed);
         let open = self.sum(Counter::Accepted).saturating_sub(closed);
         seq_print!(out, "connections_open {}\n", open);
+        let storage = self.storage.numbers();
+        seq_print!(out, "storage_running {}\n", storage.running);
+        seq_print!(out, "storage_waiting {}\n", storage.waiting);
+        seq_print!(out, "storage_abandoned {}\n", storage.abandoned);
         for counter in Counter::ALL {
             seq_print!(out, "{} {}\n", counter.name(), self.sum(*counter));
         }

@@ -21,10 +21,16 @@ use super::dispatch::{
     Opened,
     Reason, //
 };
-use super::job::Job;
+use super::job::{
+    Output,
+    Pending,
+    Task, //
+};
 use super::lookup::{
     self,
-    Query, //
+    Query,
+    Reach,
+    Resolution, //
 };
 use super::reply::{
     Plan,
@@ -38,6 +44,10 @@ use super::response::{
 use super::stats::{
     Counter,
     Event, //
+};
+use super::storage::{
+    Place,
+    Refused, //
 };
 use super::worker::{
     Local,
@@ -57,7 +67,6 @@ use crate::http::response::Status;
 use crate::http::target;
 use crate::linux::context::MaySleep;
 use crate::linux::fragment::Fragments;
-use crate::linux::path::Lookup;
 use crate::linux::sock::{
     Close,
     Locked,
@@ -171,10 +180,15 @@ impl<'a> Turn<'a> {
         match &mut self.state.phase {
             Phase::Receiving => self.receive(None),
             Phase::Opening(job, reason) => {
-                let Some(resolution) = job.result() else {
+                let Some(Output::Opened(resolution)) = job.result() else {
                     return Next::Wait;
                 };
                 let opened = (resolution, *reason);
+                self.state.phase = Phase::Receiving;
+                self.receive(Some(opened))
+            }
+            Phase::Refused(reason) => {
+                let opened = (Resolution::Busy, *reason);
                 self.state.phase = Phase::Receiving;
                 self.receive(Some(opened))
             }
@@ -197,9 +211,7 @@ impl<'a> Turn<'a> {
     #[inline(never)]
     fn was_not_read(&mut self, is_untouched: bool, error: Error) -> Next {
         let (counter, reason) = if error == ENOMEM {
-            let detail = "The server is busy. Please try again.";
-            let reason = Reason::new(Status::ServiceUnavailable, detail);
-            (Counter::OutOfMemory, reason)
+            (Counter::OutOfMemory, dispatch::busy())
         } else {
             let detail = "The file can't be read.";
             let reason = Reason::new(Status::InternalServerError, detail);
@@ -215,6 +227,21 @@ impl<'a> Turn<'a> {
         // Without an error page: it may be what can't be read, which would begin this anew. The
         // content of a HEAD is not read.
         self.conclude(Action::Reject(reason), false)
+    }
+
+    /// Ends a response, or begins another one in its place if it `is_untouched`, because nobody
+    /// reads more of the file.
+    #[inline(never)]
+    fn is_not_read(&mut self, is_untouched: bool, refused: Refused) -> Next {
+        let counter = match refused {
+            Refused::NoMemory => return Next::End(Close::Abort, Counter::OutOfMemory),
+            Refused::Silent => Counter::StorageRefused,
+        };
+        if !is_untouched {
+            return Next::End(Close::Abort, counter);
+        }
+        self.count(counter);
+        self.conclude(Action::Reject(dispatch::busy()), false)
     }
 
     /// Reads a request, and begins its response. `opened` is what was opened for it before.
@@ -257,14 +284,17 @@ impl<'a> Turn<'a> {
         };
         let (buffer, may_sleep) = (&mut self.local.lookup, self.may_sleep);
         let root = config.document_root.root();
-        let resolve =
-            |query: &Query<'_>| lookup::resolve(root, query, Lookup::Cached, buffer, may_sleep);
+        let shared = self.worker.shared();
+        let resolve = |query: &Query<'_>| {
+            lookup::resolve(root, query, Reach::Cached, buffer, shared, may_sleep)
+        };
         let action = match dispatch::decide(&request, path, config, moment.seconds, opened, resolve)
         {
             Decision::Answer(action) => action,
             Decision::Open(query, reason) => {
-                let task = lookup::Open::new(&config.document_root, &query);
-                return self.open(task, reason);
+                let place = lookup::place(root, &query, &mut self.local.lookup, may_sleep);
+                let task = lookup::Open::new(&config.document_root, &query, place);
+                return self.open(task, place, reason);
             }
         };
         if let Err(bad) = path {
@@ -307,14 +337,22 @@ impl<'a> Turn<'a> {
 
     /// Opens a file in a work item; the error page for `reason`, if there is one.
     #[inline(never)]
-    fn open(&mut self, task: Result<lookup::Open>, reason: Option<Reason>) -> Next {
-        let (shared, io) = (self.worker.shared(), &self.local.io);
-        match task.and_then(|task| Job::start(task, self.sock, shared, io)) {
+    fn open(&mut self, task: Result<lookup::Open>, place: Place, reason: Option<Reason>) -> Next {
+        let (shared, limit) = (self.worker.shared(), self.local.config.max_connect);
+        let job = task
+            .map_err(|_| Refused::NoMemory)
+            .and_then(|task| Pending::start(Task::Open(task), place, self.sock, shared, limit));
+        match job {
             Ok(job) => {
                 self.state.phase = Phase::Opening(job, reason);
                 self.deferred(Counter::DeferredLookup)
             }
-            Err(_) => Next::End(Close::Abort, Counter::OutOfMemory),
+            Err(Refused::Silent) => {
+                self.count(Counter::StorageRefused);
+                self.state.phase = Phase::Refused(reason);
+                Next::Go
+            }
+            Err(Refused::NoMemory) => Next::End(Close::Abort, Counter::OutOfMemory),
         }
     }
 
@@ -339,8 +377,9 @@ impl<'a> Turn<'a> {
         let local = &mut *self.local;
         let (buffer, may_sleep) = (&mut local.lookup, self.may_sleep);
         let root = local.config.document_root.root();
+        let shared = self.worker.shared();
         let decision = dispatch::refuse(reason, &local.config, |query| {
-            lookup::resolve(root, query, Lookup::Cached, buffer, may_sleep)
+            lookup::resolve(root, query, Reach::Cached, buffer, shared, may_sleep)
         });
         let action = match decision {
             Decision::Answer(action) => action,
@@ -398,9 +437,10 @@ impl<'a> Turn<'a> {
             counters.count(status);
         }
         if progress == Progress::Cold {
-            let (shared, io) = (self.worker.shared(), &self.local.io);
-            if response.read(self.sock, shared, io).is_err() {
-                return Next::End(Close::Abort, Counter::OutOfMemory);
+            let (shared, limit) = (self.worker.shared(), self.local.config.max_connect);
+            if let Err(refused) = response.read(self.sock, shared, limit) {
+                let is_untouched = response.is_untouched();
+                return self.is_not_read(is_untouched, refused);
             }
         }
         if sent > 0 {

@@ -38,9 +38,12 @@ use crate::linux::sock::{
     Sock, //
 };
 use crate::linux::time;
-use crate::linux::workqueue::OwnedQueue;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
+use kernel::sync::atomic::{
+    Atomic,
+    Full, //
+};
 use kernel::sync::{
     Arc,
     SetOnce, //
@@ -52,6 +55,8 @@ pub(crate) struct Worker {
     counters: Arc<Counters>,
     queue: Queue<Connection>,
     thread: SetOnce<ARef<Task>>,
+    /// Whether its thread has ended.
+    is_over: Atomic<i32>,
     shared: Arc<Shared>,
 }
 
@@ -62,7 +67,6 @@ pub(crate) struct Local {
     generation: u64,
     /// The generation that was tried last: there may have been no memory for it.
     tried: u64,
-    pub(super) io: Arc<OwnedQueue>,
     pub(super) limits: Limits,
     wheel: Wheel,
     pub(super) cache: page_frag::Cache,
@@ -83,7 +87,7 @@ pub(crate) struct Local {
 
 impl Local {
     /// What a thread needs to serve as `config` says.
-    pub(super) fn new(config: Arc<Config>, io: Arc<OwnedQueue>) -> Result<Self> {
+    pub(super) fn new(config: Arc<Config>) -> Result<Self> {
         let now = time::monotonic_seconds();
         let limits = limits(&config);
         Ok(Self {
@@ -100,7 +104,6 @@ impl Local {
             config,
             generation: 0,
             tried: 0,
-            io,
         })
     }
 
@@ -175,6 +178,7 @@ impl Worker {
             counters,
             queue: Queue::new(),
             thread: SetOnce::new(),
+            is_over: Atomic::new(0),
             shared,
         }
     }
@@ -198,8 +202,20 @@ impl Worker {
         }
     }
 
-    /// Forgets connections that were queued after their end.
+    /// Queues `sock` for a turn, for somebody who may outlive the thread and its connections.
+    pub(super) fn post_late(&self, sock: &Sock<Connection>) {
+        self.post(sock);
+        // ORDERING: Full, against `drain()`: either that finds the connection, or this sees that it
+        // was there.
+        if self.is_over.fetch_add(0, Full) != 0 {
+            drop(self.queue.take_all());
+        }
+    }
+
+    /// Forgets connections that were, or are, queued after their end. The thread has ended.
     pub(super) fn drain(&self) {
+        // ORDERING: Full, see `post_late()`.
+        self.is_over.xchg(1, Full);
         drop(self.queue.take_all());
     }
 
