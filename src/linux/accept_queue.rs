@@ -103,8 +103,8 @@ unsafe fn put(request: NonNull<bindings::request_sock>) {
 pub(super) unsafe fn is_empty(listener: NonNull<bindings::sock>) -> bool {
     // SAFETY: The caller's promise.
     let queue = unsafe { queue_of(listener) };
-    // SAFETY: The queue is alive; `reqsk_queue_empty()` reads it as plainly.
-    unsafe { addr_of_mut!((*queue).rskq_accept_head).read_volatile() }.is_null()
+    // SAFETY: The queue is alive.
+    unsafe { bindings::reqsk_queue_empty(queue) }
 }
 
 /// Takes the first connection off the accept queue of `listener`.

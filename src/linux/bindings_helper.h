@@ -79,6 +79,7 @@ void tux_helper_sk_prot_shutdown(struct sock *sk, int how);
 void tux_helper_sk_set_linger_zero(struct sock *sk);
 int tux_helper_sock_set_int_option(struct socket *sock, int level, int name, int value);
 int tux_helper_sock_somaxconn(const struct sock *sk);
+bool tux_helper_reqsk_queue_empty(const struct request_sock_queue *queue);
 struct request_sock *tux_helper_reqsk_queue_remove(struct request_sock_queue *queue,
 						   struct sock *listener);
 int tux_helper_inet_sk_state_load(const struct sock *sk);

@@ -70,6 +70,11 @@ int tux_helper_sock_somaxconn(const struct sock *sk)
 	return READ_ONCE(sock_net(sk)->core.sysctl_somaxconn);
 }
 
+bool tux_helper_reqsk_queue_empty(const struct request_sock_queue *queue)
+{
+	return reqsk_queue_empty(queue);
+}
+
 struct request_sock *tux_helper_reqsk_queue_remove(struct request_sock_queue *queue,
 						   struct sock *listener)
 {
