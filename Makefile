@@ -51,12 +51,16 @@ clean-cache: ## remove what the scripts fetched and made outside of build/
 ##@ Test
 
 .PHONY: test
-test: ## all tests: check, then vm-check
-	@scripts/test.sh check vm-check
+test: ## all tests: check, models, then vm-check
+	@scripts/test.sh check models vm-check
 
 .PHONY: check
 check: ## host tests of the protocol layer, in seconds
 	@scripts/check.sh
+
+.PHONY: models
+models: ## what contexts share, in each order that there can be (PREEMPTIONS= MODELS="events")
+	@scripts/models.sh $(if $(PREEMPTIONS),--preemptions $(PREEMPTIONS)) $(MODELS)
 
 .PHONY: fuzz
 fuzz: ## fuzz the protocol layer (RUNS=200000 SECONDS=0 SEED=1 TARGETS="head date")

@@ -39,7 +39,7 @@ check_clippy() { # the kernel's lints, warnings are errors
 
 rust_roots() {
 	tracked rust_tux.rs 'tests/host.rs' 'tests/host/*.rs' 'tests/fuzz/*.rs' 'tests/differential/*.rs' \
-		'tests/bench/*.rs' 'tests/torture/*.rs' 'tools/*.rs'
+		'tests/bench/*.rs' 'tests/models/*.rs' 'tests/torture/*.rs' 'tools/*.rs'
 }
 
 check_rustfmt() { # the kernel's format

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The models.
+
+use crate::linux::bindings::Segment;
+use crate::linux::network::{
+    self,
+    Peer, //
+};
+use crate::server::outcome;
+use crate::server::stats::{
+    Counter,
+    Statistics, //
+};
+use crate::server::{
+    Counted,
+    Room,
+    Server, //
+};
+use kernel::prelude::GFP_KERNEL;
+use kernel::sync::Arc;
+use kernel::world;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::atomic::{
+    AtomicUsize,
+    Ordering::Relaxed, //
+};
+
+/// Tries `model` in each order that takes a thread from the processor at most `preemptions` times
+/// against its will; more or fewer times if `MODEL_PREEMPTIONS` says so.
+fn check(name: &str, preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let more: Option<usize> = std::env::var("MODEL_PREEMPTIONS")
+        .ok()
+        .and_then(|number| number.parse().ok());
+    let preemptions = more.unwrap_or(preemptions);
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 100_000;
+    let executions = std::sync::Arc::new(AtomicUsize::new(0));
+    let count = executions.clone();
+    builder.check(move || {
+        count.fetch_add(1, Relaxed);
+        world::begin();
+        kernel::task::forget();
+        outcome::begin();
+        model();
+        world::end();
+    });
+    let executions = executions.load(Relaxed);
+    eprintln!("{name}: {executions} orders, {preemptions} preemptions");
+}
+
+/// The server that most models have.
+fn server() -> Server {
+    Server::start(8, 1)
+}
+
+/// Another CPU.
+fn spawn(work: impl FnOnce() + 'static) -> loom::thread::JoinHandle<()> {
+    loom::thread::spawn(work)
+}
+
+/// Another CPU, where a connection is made with which `segments` come.
+fn connect(segments: &'static [Segment]) -> loom::thread::JoinHandle<()> {
+    spawn(move || {
+        if let Some(peer) = Peer::connect_with(segments) {
+            peer.forget();
+        }
+    })
+}
+
+/// Events of a connection come on two CPUs, while its worker takes its turns: each octet is
+/// answered, without any further event.
+#[test]
+fn events() {
+    check("events", 2, || {
+        let server = server();
+        let peer = Peer::connect().expect("a connection");
+        let one = spawn(move || peer.send(Segment::Octet));
+        let other = spawn(move || peer.send(Segment::Octet));
+        outcome::wait(|outcome| outcome.answered == 2);
+        one.join().unwrap();
+        other.join().unwrap();
+        server.stop();
+        peer.forget();
+    });
+}
+
+/// A connection is reset while octets come and the server is stopped: it is ended once, and
+/// nothing is left of it.
+#[test]
+fn ends() {
+    check("ends", 2, || {
+        let server = server();
+        let peer = Peer::connect().expect("a connection");
+        let one = spawn(move || peer.send(Segment::Octet));
+        let other = spawn(move || peer.send(Segment::Reset));
+        let counted = server.stop();
+        assert_eq!(counted.get("connections_accepted"), 1);
+        one.join().unwrap();
+        other.join().unwrap();
+        peer.forget();
+    });
+}
+
+/// Two connections come at the same time, and there is memory for none of them in softirq: a
+/// worker takes both, without waiting for the clock.
+#[test]
+fn left_without_memory() {
+    check("left_without_memory", 2, || {
+        let server = server();
+        world::world().failures.set(2);
+        let one = connect(&[Segment::Fin]);
+        let other = connect(&[Segment::Fin]);
+        outcome::wait(|outcome| outcome.ended == 2);
+        one.join().unwrap();
+        other.join().unwrap();
+        server.stop();
+    });
+}
+
+/// Two connections come at the same time, of which one is allowed: the other has its turn when
+/// the first has ended, without waiting for the clock. Each has a worker of its own.
+#[test]
+fn left_without_room() {
+    check("left_without_room", 1, || {
+        let server = Server::start(1, 2);
+        let other = connect(&[Segment::Fin]);
+        Peer::connect_with(&[Segment::Fin])
+            .expect("a connection")
+            .forget();
+        outcome::wait(|outcome| outcome.ended == 2);
+        other.join().unwrap();
+        server.stop();
+    });
+}
+
+/// Whoever finds no place is seen by whoever gives one back, or finds that one.
+#[test]
+fn room() {
+    check("room", 3, || {
+        let room = Room::new();
+        assert!(room.enter());
+        let another = room.clone();
+        let waits = Rc::new(Cell::new(false));
+        let found_none = waits.clone();
+        let other = spawn(move || found_none.set(!another.enter()));
+        let is_seen = room.leave();
+        other.join().unwrap();
+        assert!(is_seen || !waits.get());
+    });
+}
+
+/// The number of connections is raised while one comes for which there was no room.
+#[test]
+fn room_is_made() {
+    check("room_is_made", 2, || {
+        let server = Server::start(1, 1);
+        let first = Peer::connect().expect("a connection");
+        let other = connect(&[]);
+        server.control().configure(2);
+        outcome::wait(|outcome| outcome.accepted == 2);
+        other.join().unwrap();
+        server.stop();
+        first.forget();
+    });
+}
+
+/// A work item ends while octets come: its connection takes up its result, without any further
+/// event.
+#[test]
+fn job_ends() {
+    check("job_ends", 2, || {
+        let server = server();
+        outcome::set_asks_file();
+        let peer = Peer::connect().expect("a connection");
+        peer.send(Segment::Octet);
+        outcome::wait(|outcome| outcome.answered == 1);
+        server.stop();
+        peer.forget();
+    });
+}
+
+/// A connection is reset, and the server stopped, while a work item is done for it: nothing is
+/// left of either.
+#[test]
+fn job_of_the_dead() {
+    check("job_of_the_dead", 2, || {
+        let server = server();
+        outcome::set_asks_file();
+        let peer = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        let other = spawn(move || peer.send(Segment::Reset));
+        server.stop();
+        other.join().unwrap();
+        peer.forget();
+    });
+}
+
+/// The accept queue is looked at in vain while a connection comes that can't be taken in softirq.
+#[test]
+fn left_meanwhile() {
+    check("left_meanwhile", 2, || {
+        let server = server();
+        world::world().failures.set(1);
+        let other = connect(&[Segment::Fin]);
+        server.control().configure(9);
+        outcome::wait(|outcome| outcome.ended == 1);
+        other.join().unwrap();
+        server.stop();
+    });
+}
+
+/// A new configuration comes while requests do: what a turn has is whole, and the old one is
+/// dropped by a worker that has nothing to do.
+#[test]
+fn configuration() {
+    check("configuration", 2, || {
+        let server = server();
+        let peer = Peer::connect().expect("a connection");
+        let other = spawn(move || peer.send(Segment::Octet));
+        let control = server.control();
+        control.configure(9);
+        outcome::wait(|outcome| outcome.dropped == 1);
+        control.configure(10);
+        outcome::wait(|outcome| outcome.dropped == 2 && outcome.answered == 1);
+        other.join().unwrap();
+        drop(control);
+        server.stop();
+        peer.forget();
+    });
+}
+
+/// The listening socket is closed under the server, and the new one, too: a third is made. The
+/// first try fails, so that the clock has its part in it.
+#[test]
+fn listener_is_closed() {
+    check("listener_is_closed", 2, || {
+        world::world().ticks.set(2);
+        let server = server();
+        network::fail_listen(1);
+        let other = spawn(|| {
+            network::abort_listener();
+            outcome::wait(|outcome| outcome.listening == 2);
+            network::abort_listener();
+        });
+        outcome::wait(|outcome| outcome.listening == 3);
+        other.join().unwrap();
+        server.stop();
+    });
+}
+
+/// The server is stopped while a connection comes, and while somebody closes the listening socket.
+#[test]
+fn stop() {
+    check("stop", 2, || {
+        world::world().waits_for_readers.set(true);
+        let server = server();
+        let one = connect(&[Segment::Octet]);
+        let other = spawn(network::abort_listener);
+        server.stop();
+        one.join().unwrap();
+        other.join().unwrap();
+    });
+}
+
+/// Two workers count together, and somebody reads: nothing is lost, and a count only grows.
+#[test]
+fn counts() {
+    check("counts", 3, || {
+        world::world().counts.set(true);
+        let statistics = Statistics::new(1).expect("memory");
+        let statistics = Arc::new(statistics, GFP_KERNEL).expect("memory");
+        let worker = |number| {
+            let counters = statistics.worker(number).expect("counters");
+            spawn(move || {
+                counters.count(Counter::Requests);
+                counters.count(Counter::Requests);
+            })
+        };
+        let (one, other) = (worker(0), worker(1));
+        let first = Counted::new(&statistics).get("requests");
+        let second = Counted::new(&statistics).get("requests");
+        assert!(first <= second);
+        one.join().unwrap();
+        other.join().unwrap();
+        assert_eq!(Counted::new(&statistics).get("requests"), 4);
+    });
+}

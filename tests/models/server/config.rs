@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The settings that decide when something is done.
+
+use super::outcome;
+use crate::linux::address::Address;
+
+pub(crate) struct Config {
+    pub(crate) address: Address,
+    pub(crate) server_port: u16,
+    pub(crate) max_backlog: u32,
+    pub(crate) threads: u32,
+    pub(crate) max_connect: u32,
+    pub(crate) max_header_len: u32,
+    pub(crate) header_timeout: u32,
+    pub(crate) body_timeout: u32,
+    pub(crate) keepalive_timeout: u32,
+    pub(crate) send_timeout: u32,
+    pub(crate) linger_timeout: u32,
+    /// Written once, before others see it.
+    pub(crate) value: loom::cell::UnsafeCell<u32>,
+}
+
+// SAFETY: Loom fails if `value` is written while somebody reads it.
+unsafe impl Sync for Config {}
+
+impl Config {
+    pub(crate) fn new(max_connect: u32, threads: u32) -> Self {
+        let config = Self {
+            address: Address::ANY,
+            server_port: 80,
+            max_backlog: 16,
+            threads,
+            max_connect,
+            max_header_len: 8,
+            header_timeout: 5,
+            body_timeout: 5,
+            keepalive_timeout: 5,
+            send_timeout: 5,
+            linger_timeout: 5,
+            value: loom::cell::UnsafeCell::new(0),
+        };
+        // SAFETY: Nobody else has it.
+        config
+            .value
+            .with_mut(|value| unsafe { *value = max_connect });
+        config
+    }
+
+    /// Reads what was written.
+    pub(crate) fn check(&self) {
+        // SAFETY: Loom fails if it is written meanwhile.
+        let value = self.value.with(|value| unsafe { *value });
+        assert_eq!(value, self.max_connect);
+    }
+}
+
+impl Drop for Config {
+    fn drop(&mut self) {
+        // SAFETY: Loom fails if somebody reads meanwhile.
+        self.value.with_mut(|value| unsafe { *value = u32::MAX });
+        outcome::tell(|outcome| outcome.dropped += 1);
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A look-up that waits. What it leads to is watched by loom.
+
+use super::job::Task;
+use super::outcome;
+use crate::linux::context::MaySleep;
+use loom::cell::UnsafeCell;
+
+pub(super) const BEYOND: usize = 8;
+
+/// The task.
+pub(crate) struct Open {
+    asked: UnsafeCell<u32>,
+}
+
+/// What a task leads to, made by another thread than reads it.
+pub(crate) struct Opened {
+    found: UnsafeCell<u32>,
+}
+
+impl Open {
+    pub(super) fn new() -> Self {
+        let open = Self {
+            asked: UnsafeCell::new(0),
+        };
+        // SAFETY: Nobody else has it.
+        open.asked.with_mut(|asked| unsafe { *asked = 7 });
+        open
+    }
+}
+
+impl Task for Open {
+    type Output = Opened;
+
+    fn run(self, _: &MaySleep) -> Opened {
+        outcome::ran();
+        // SAFETY: Loom fails if somebody writes meanwhile.
+        let asked = self.asked.with(|asked| unsafe { *asked });
+        let opened = Opened {
+            found: UnsafeCell::new(0),
+        };
+        // SAFETY: Nobody else has it.
+        opened.found.with_mut(|found| unsafe { *found = asked });
+        opened
+    }
+}
+
+impl Opened {
+    /// Reads what was found.
+    pub(super) fn check(&self) {
+        // SAFETY: Loom fails if somebody writes meanwhile.
+        let found = self.found.with(|found| unsafe { *found });
+        assert_eq!(found, 7);
+    }
+}

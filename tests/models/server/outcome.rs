@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a model is told of what the server does, and what its requests ask for.
+
+use loom::sync::{
+    Condvar,
+    Mutex, //
+};
+use std::cell::Cell;
+
+/// What has happened.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Outcome {
+    /// Requests that were answered; a request is an octet.
+    pub(crate) answered: u32,
+    /// Connections that a worker has looked at.
+    pub(crate) accepted: u32,
+    /// Connections that it has ended.
+    pub(crate) ended: u32,
+    /// Configurations that were dropped.
+    pub(crate) dropped: u32,
+    /// Listening sockets.
+    pub(crate) listening: u32,
+}
+
+struct Shared {
+    outcome: Mutex<Outcome>,
+    changed: Condvar,
+}
+
+loom::lazy_static! {
+    static ref OUTCOME: Shared = Shared {
+        outcome: Mutex::new(Outcome::default()),
+        changed: Condvar::new(),
+    };
+}
+
+thread_local! {
+    /// Whether requests are for files that must be waited for.
+    static ASKS_FILE: Cell<bool> = const { Cell::new(false) };
+    /// Tasks that were run.
+    static RUN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Forgets the last execution.
+pub(crate) fn begin() {
+    ASKS_FILE.set(false);
+    RUN.set(0);
+}
+
+/// Lets requests be for files that must be waited for.
+pub(crate) fn set_asks_file() {
+    ASKS_FILE.set(true);
+}
+
+pub(super) fn asks_file() -> bool {
+    ASKS_FILE.get()
+}
+
+/// A task is run.
+pub(super) fn ran() {
+    RUN.set(RUN.get() + 1);
+}
+
+/// Says what has happened.
+pub(crate) fn tell(change: impl FnOnce(&mut Outcome)) {
+    change(&mut OUTCOME.outcome.lock().unwrap());
+    OUTCOME.changed.notify_all();
+}
+
+/// Waits until `is_enough`. If that never is, loom finds that nobody can go on.
+pub(crate) fn wait(is_enough: impl Fn(&Outcome) -> bool) {
+    let mut outcome = OUTCOME.outcome.lock().unwrap();
+    while !is_enough(&outcome) {
+        outcome = OUTCOME.changed.wait(outcome).unwrap();
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A turn: a request is an octet, and answered at once or after a task.
+
+use super::connection::{
+    Connection,
+    Phase,
+    State,
+    Timer, //
+};
+use super::job::Job;
+use super::response::Response;
+use super::stats::Counter;
+use super::worker::{
+    Local,
+    Worker, //
+};
+use super::{
+    lookup,
+    outcome, //
+};
+use crate::linux::context::MaySleep;
+use crate::linux::sock::{
+    Close,
+    Locked,
+    Sock, //
+};
+use crate::linux::stream::Stream;
+
+pub(super) enum Next {
+    Wait,
+    Again,
+    End(Close, Counter),
+}
+
+pub(super) struct Turn<'a> {
+    worker: &'a Worker,
+    sock: &'a Sock<Connection>,
+    state: &'a mut State,
+    stream: Stream<'a>,
+    local: &'a mut Local,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(
+        worker: &'a Worker,
+        sock: &'a Sock<Connection>,
+        locked: &'a mut Locked<'_, Connection, MaySleep>,
+        local: &'a mut Local,
+        _: &'a MaySleep,
+    ) -> Self {
+        let (state, stream) = locked.parts();
+        Self {
+            worker,
+            sock,
+            state,
+            stream,
+            local,
+        }
+    }
+
+    pub(super) fn run(mut self, is_late: bool) -> Next {
+        if self.sock.data().is_first_look() {
+            self.worker.counters().count(Counter::Accepted);
+            self.wait(Timer::Header);
+            outcome::tell(|outcome| outcome.accepted += 1);
+        }
+        self.local.config.check();
+        if self.stream.is_closed() {
+            return self.end(Counter::Reset);
+        }
+        if is_late {
+            return self.end(Counter::TimeoutHeader);
+        }
+        loop {
+            match &self.state.phase {
+                Phase::Receiving if self.stream.unread() == 0 => {
+                    if self.stream.is_read_closed() {
+                        return self.end(Counter::Closed);
+                    }
+                    return Next::Wait;
+                }
+                Phase::Receiving if outcome::asks_file() => {
+                    let shared = self.worker.shared();
+                    let task = lookup::Open::new();
+                    let Ok(job) = Job::start(task, self.sock, shared, &self.local.io) else {
+                        return self.end(Counter::OutOfMemory);
+                    };
+                    self.state.phase = Phase::Opening(job, None);
+                }
+                Phase::Opening(job, _) => {
+                    let Some(opened) = job.result() else {
+                        return Next::Wait;
+                    };
+                    opened.check();
+                    self.answer();
+                }
+                _ => self.answer(),
+            }
+        }
+    }
+
+    fn wait(&self, timer: Timer) {
+        self.sock.data().set_deadline(self.local.deadline(timer));
+    }
+
+    fn end(&self, why: Counter) -> Next {
+        outcome::tell(|outcome| outcome.ended += 1);
+        Next::End(Close::Orderly, why)
+    }
+
+    fn answer(&mut self) {
+        self.stream.consume(1);
+        self.state.phase = Phase::Sending(Response::new());
+        if let Phase::Sending(response) = &mut self.state.phase {
+            response.send(&mut self.stream);
+        }
+        self.state.phase = Phase::Receiving;
+        self.wait(Timer::KeepAlive);
+        self.worker.counters().count(Counter::Requests);
+        outcome::tell(|outcome| outcome.answered += 1);
+    }
+}
