@@ -82,6 +82,14 @@ vm-check-debug: ## the same on the checking kernel (KASAN, lockdep, kmemleak, ..
 	@scripts/build.sh debug
 	@scripts/vm-check.sh debug
 
+.PHONY: plant
+plant: ## whether the tests find faults that are planted (FAULTS="none lost_sock")
+	@scripts/prepare.sh root guest debug
+	@scripts/build.sh
+	@scripts/build.sh debug
+	@scripts/build.sh planted
+	@scripts/plant.sh $(FAULTS)
+
 .PHONY: torture
 torture: ## campaigns on the checking kernel (SECONDS=600 SEED= CAMPAIGNS="connections" KIND=kcov)
 	@scripts/prepare.sh root guest debug

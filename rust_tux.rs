@@ -77,6 +77,12 @@ charp_param! {
     mime_types, "rust_tux", "File of media types, in the syntax of mime.types (default: those built in)"
 }
 
+#[cfg(planted)]
+charp_param! {
+    /// The fault to plant.
+    planted, "rust_tux", "Fault to plant, by its name in planted.rs (default: none)"
+}
+
 /// The module. The fields are dropped in this order: nobody can start the server any more when it
 /// stops, which it does when the last reference to it goes.
 struct RustTux {
@@ -107,6 +113,8 @@ impl kernel::Module for RustTux {
         let table = Arc::new(Sysctls::new(server.clone()), GFP_KERNEL)?;
         let sysctls = sysctl::Registration::new(Sysctls::<Server>::PATH, table, &may_sleep)?;
         server.start(&may_sleep)?;
+        #[cfg(planted)]
+        linux::planted::load(&planted)?;
         Ok(Self {
             _sysctls: sysctls,
             _stat: stat,

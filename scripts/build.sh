@@ -10,6 +10,7 @@
 #   debug     for the checking kernel: build/module-debug
 #   kcov      the same, instrumented to tell a fuzzer what it reaches:
 #             build/module-kcov
+#   planted   the same, with faults that tests must find: build/module-planted
 #   clippy    none: clippy looks at it with the kernel's lints, and any warning
 #             is an error
 
@@ -26,7 +27,7 @@ stock | clippy)
 	[ -e "$root$tree/.complete" ] || die "not prepared: run make prepare first"
 	flags=("CC=$(fact cc)")
 	;;
-debug | kcov)
+debug | kcov | planted)
 	tree=$(debug_tree)
 	[ -e "$root$tree/.complete" ] || die "not prepared: run scripts/prepare.sh debug first"
 	flags=("LLVM=-$(fact llvm)")
@@ -37,6 +38,7 @@ esac
 output=build/module
 [ "$kind" = stock ] || output=build/module-$kind
 [ "$kind" != kcov ] || flags+=(RUST_TUX_KCOV=y KRUSTFLAGS=-Dwarnings)
+[ "$kind" != planted ] || flags+=(RUST_TUX_PLANTED=y KRUSTFLAGS=-Dwarnings)
 [ "$kind" != clippy ] || flags+=(CLIPPY=1 KRUSTFLAGS=-Dwarnings)
 
 mkdir -p "$repo/$output"

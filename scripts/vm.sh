@@ -10,7 +10,7 @@
 # this script. The root file system is writable and forgotten at the end.
 #
 #   --kernel KIND       stock (the default) or debug (the checking kernel); or
-#                       the checking kernel with another module: kcov
+#                       the checking kernel with another module: kcov, planted
 #                       (see scripts/build.sh)
 #   --memory MIB        memory of the machine (2048)
 #   --cpus N            processors (2)
@@ -61,7 +61,7 @@ stock)
 	vmlinuz=$root/k/image/vmlinuz
 	module=$build/module/rust-tux.ko
 	;;
-debug | kcov)
+debug | kcov | planted)
 	vmlinuz=$root$(debug_tree)/arch/x86/boot/bzImage
 	module=$build/module-$kernel/rust-tux.ko
 	append="kasan_multi_shot $append"

@@ -42,6 +42,8 @@ pub(crate) mod llist;
 pub(crate) mod page_frag;
 pub(crate) mod param;
 pub(crate) mod path;
+#[cfg(planted)]
+pub(crate) mod planted;
 pub(crate) mod proc;
 pub(crate) mod random;
 pub(crate) mod sock;

@@ -104,6 +104,11 @@ impl<A: Accept> Listener<A> {
             // Process context: what follows is made for the slock.
             return self.leave();
         }
+        #[cfg(planted)]
+        // SAFETY: The child is alive.
+        unsafe {
+            super::planted::established(child)
+        };
         let Some(connection) = self.owner.admit() else {
             return self.leave();
         };

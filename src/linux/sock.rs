@@ -191,6 +191,12 @@ impl<T: Events> Sock<T> {
         unsafe { *self.attached.get() = true };
     }
 
+    /// The sock, which is alive.
+    #[cfg(planted)]
+    pub(super) fn as_raw(&self) -> *mut bindings::sock {
+        self.sk.as_ptr()
+    }
+
     /// Begins a section of code that runs for the connection.
     #[cfg(kcov)]
     pub(crate) fn coverage(&self, _: &MaySleep) -> super::coverage::Section {

@@ -237,6 +237,8 @@ impl Worker {
         local: &mut Local,
         may_sleep: &MaySleep,
     ) {
+        #[cfg(planted)]
+        crate::linux::planted::turn(sock);
         #[cfg(kcov)]
         let _section = sock.coverage(may_sleep);
         let Some(mut locked) = sock.lock(may_sleep) else {

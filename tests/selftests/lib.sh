@@ -197,6 +197,7 @@ try_load() {
 	# A number may be given once only.
 	[[ " $*" == *" docroot="* ]] || set -- "docroot=$docroot" "$@"
 	[[ " $*" == *" port="* ]] || set -- "port=$port" "$@"
+	[ -z "${TEST_PLANTED:-}" ] || set -- "planted=$TEST_PLANTED" "$@"
 	insmod "$module" "$@" >"$tmp/insmod" 2>&1
 }
 
@@ -351,6 +352,10 @@ mkdir -m 755 "$docroot"
 trap tap_end EXIT
 trap 'exit 1' INT TERM HUP
 kernel_log_mark "$$"
+if [ -n "${TEST_PLANTED:-}" ]; then
+	echo 3 >/proc/sys/kernel/watchdog_thresh
+	echo 5 >/proc/sys/kernel/hung_task_timeout_secs
+fi
 if [ -e /sys/kernel/debug/kmemleak ]; then
 	echo clear >/sys/kernel/debug/kmemleak
 fi

@@ -1,15 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The module loads, describes itself, and unloads, again and again.
+# The module loads, describes itself, serves, and unloads, again and again.
 
 . "$(dirname "$0")/lib.sh"
 
 is "it has a licence" "$(modinfo -F license "$module")" GPL
 
-for round in 1 2 3 4 5; do
+echo index >"$docroot/index.html"
+for round in $(seq "${TEST_ROUNDS:-5}"); do
 	load
 	check "round $round: it is loaded" loaded
+	check "round $round: it serves" reachable 127.0.0.1
 	unload
 	if loaded; then
 		not_ok "round $round: it is unloaded"
