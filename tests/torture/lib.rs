@@ -7,6 +7,7 @@
 //! or `not ok NAME`, `# text`, and at its end, by [`Campaign::report`], `# operations: N`.
 
 pub mod kcov;
+pub mod site;
 
 use std::env;
 use std::io::{
@@ -61,6 +62,16 @@ impl Campaign {
         }
         self.operations += 1;
         true
+    }
+
+    /// Counts more operations.
+    pub fn count(&mut self, operations: u64) {
+        self.operations += operations;
+    }
+
+    /// Whether there is time left; counts nothing.
+    pub fn has_time(&self) -> bool {
+        Instant::now() < self.end
     }
 
     /// A connection on which nothing lasts longer than ten seconds.
