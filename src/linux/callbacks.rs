@@ -276,9 +276,12 @@ unsafe extern "C" fn write_space<A: Accept>(sk: *mut bindings::sock) {
 /// Called by the kernel only, as `sk_error_report` of a sock that has it from [`install`].
 unsafe extern "C" fn error_report<A: Accept>(sk: *mut bindings::sock) {
     let found = |owner: Owner<'_, A>| {
-        // The kernel calls this without the lock, too: for what is on the error queue.
+        // The kernel calls this without the lock, too: for what is on the error queue. Then the
+        // connection may be closed meanwhile.
         if let Owner::Connection(sock) = owner {
-            A::Connection::look(sock);
+            if let Some(sock) = sock.get() {
+                A::Connection::look(&sock);
+            }
         }
     };
     // SAFETY: The caller's promise.

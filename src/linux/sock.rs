@@ -55,8 +55,9 @@ use kernel::types::NotThreadSafe;
 ///
 /// Reference-counted: `sk_user_data` owns one reference while the connection is attached, each
 /// queue or list that it is on another. What `T` and its state drop with the last reference may
-/// sleep; only one that was never attached, whose state is empty, is dropped in softirq. The memory
-/// is freed after a grace period, because `sk_wq` points into it.
+/// sleep; only one that isn't attached, whose state is empty, is dropped in softirq. The memory is
+/// freed after a grace period, because `sk_wq` points into it, and callbacks that run without the
+/// sock's lock may have found it.
 ///
 /// # Invariants
 ///
@@ -102,7 +103,7 @@ unsafe impl<T: Events> AlwaysRefCounted for Sock<T> {
         }
         let this = this.as_ptr();
         // SAFETY: That was the last reference: nobody else reads or writes the fields any more.
-        // An RCU reader may still look at `socket.wq` and `kind`, which stay as they are.
+        // An RCU reader may still look at `socket.wq`, `kind` and `refs`, which stay as they are.
         unsafe { core::ptr::drop_in_place(addr_of_mut!((*this).data)) };
         // SAFETY: As above.
         unsafe { core::ptr::drop_in_place((*this).state.get()) };
@@ -203,6 +204,21 @@ impl<T: Events> Sock<T> {
         // SAFETY: By the type invariant the sock is alive. Only workers and work items, which are
         // kernel threads, call this.
         unsafe { super::coverage::Section::in_thread(self.sk) }
+    }
+
+    /// A reference, unless the last one is gone: for who has found the connection under RCU, without
+    /// the sock's lock, so that it may just be closed.
+    pub(super) fn get(&self) -> Option<ARef<Self>> {
+        let refs = self.refs.as_atomic();
+        let mut count = refs.load(Relaxed);
+        while count > 0 {
+            match refs.cmpxchg(count, count.saturating_add(1), Relaxed) {
+                // SAFETY: The reference was just made, when there was another.
+                Ok(_) => return Some(unsafe { ARef::from_raw(NonNull::from(self)) }),
+                Err(other) => count = other,
+            }
+        }
+        None
     }
 
     /// What the owner keeps with the connection and reads without the socket's lock.

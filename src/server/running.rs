@@ -102,10 +102,10 @@ impl Drop for Running {
         self.shared.close(&may_sleep);
         // Each thread ends its connections, which give their work items up.
         drop(core::mem::take(&mut self.threads));
-        // An item that has ended meanwhile has queued its connection.
+        wait_for_callbacks(&may_sleep);
+        // An item that has ended meanwhile has queued its connection, or a callback has.
         for worker in &self.workers {
             worker.drain();
         }
-        wait_for_callbacks(&may_sleep);
     }
 }

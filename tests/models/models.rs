@@ -104,6 +104,23 @@ fn ends() {
     });
 }
 
+/// The error queue of a connection has something, while the connection is reset and the server
+/// stopped: nothing is left of it.
+#[test]
+fn error_without_lock() {
+    check("error_without_lock", 2, || {
+        world::world().waits_for_readers.set(true);
+        let server = server();
+        let peer = Peer::connect().expect("a connection");
+        let one = spawn(move || peer.report_error());
+        let other = spawn(move || peer.send(Segment::Reset));
+        server.stop();
+        one.join().unwrap();
+        other.join().unwrap();
+        peer.forget();
+    });
+}
+
 /// Two connections come at the same time, and there is memory for none of them in softirq: a
 /// worker takes both, without waiting for the clock.
 #[test]
