@@ -1,12 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Clients that go away in the middle of what they ask.
+# Clients that do to a connection what TCP allows. What they are answered is
+# right to the octet, and nothing of them stays.
 
 . "$(dirname "$0")/lib.sh"
 
-head -c 20000 /dev/zero >"$docroot/index.html"
+set_for_now /proc/sys/net/ipv4/tcp_fastopen 1543
+set_for_now /proc/sys/net/ipv4/tcp_tw_reuse 1
+set_for_now /proc/sys/net/ipv4/tcp_fin_timeout 3
+remember_sockets
 load
 run connections
 still_serves
+unload
+no_sockets_left
 done_torturing

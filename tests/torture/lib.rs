@@ -3,8 +3,11 @@
 //! What the torture programs share: a budget of time, a seed, connections that misbehave, and
 //! results that lib.sh understands.
 //!
-//! A program gets `TEST_SECONDS`, `TEST_SEED` and `port` from the environment. It prints `ok NAME`
-//! or `not ok NAME`, `# text`, and at its end, by [`Campaign::report`], `# operations: N`.
+//! A program gets `TEST_SECONDS`, `TEST_SEED`, `port`, `docroot` and, unless it is 127.0.0.1,
+//! `server` from the environment. It prints `ok NAME` or `not ok NAME`, `# text`, and at its end, by
+//! [`Campaign::report`], `# operations: N`.
+
+pub mod exchange;
 
 pub mod kcov;
 pub mod site;
@@ -40,7 +43,7 @@ impl Campaign {
         Campaign {
             end: Instant::now() + Duration::from_secs(seconds),
             operations: 0,
-            address: SocketAddr::from(([127, 0, 0, 1], number("port", 8080) as u16)),
+            address: address(),
             random: fastrand::Rng::with_seed(number("TEST_SEED", 1)),
         }
     }
@@ -87,6 +90,15 @@ impl Campaign {
     pub fn report(self) {
         println!("# operations: {}", self.operations);
     }
+}
+
+/// Where the server is: `server` and `port` of the environment.
+fn address() -> SocketAddr {
+    let server = env::var("server").unwrap_or_else(|_| "127.0.0.1".into());
+    let ip = server
+        .parse()
+        .unwrap_or_else(|_| panic!("server={server} is no address"));
+    SocketAddr::new(ip, number("port", 8080) as u16)
 }
 
 /// A number of the environment.

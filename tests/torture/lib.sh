@@ -20,19 +20,25 @@
 #   $operations      how many there were; add to it with operations_done
 #
 # Commands
-#   run PROGRAM [ARGUMENT...]   a program of tests/torture/programs
+#   run PROGRAM [ARGUMENT...]   a program of tests/torture/programs; run_in_client
+#                    the same, in the namespace of client_network
 #   time_is_left     whether the time is not over
 #   random N         sets $REPLY to a number below N
 #   operations_done N   counts operations
 #   still_serves     the index is served within 10 s, and no connection, request
 #                    or work item stays behind
+#   set_for_now FILE VALUE   writes it, and the old value at the end
+#   remember_sockets   takes note of what the stack has in memory, for
+#   no_sockets_left  after the module is gone: no socket of its port but in
+#                    TIME-WAIT, none in use, no thread, and no object of the
+#                    stack but a margin for the lists that CPUs keep
 #   done_torturing   done_testing, with the line of the report before
 
 torture=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$torture/../selftests/lib.sh"
 
 export TEST_SECONDS=${TEST_SECONDS:-20} TEST_SEED=${TEST_SEED:-1}
-export port
+export port docroot
 operations=0
 RANDOM=$TEST_SEED
 torture_begin=$EPOCHSECONDS
@@ -40,9 +46,18 @@ torture_begin=$EPOCHSECONDS
 python_limit=$((TEST_SECONDS + 300))
 
 run() {
-	local program=$1 line status
-	shift
-	timeout --kill-after=10 "$python_limit" "$torture/bin/$program" "$@" >"$tmp/program" 2>"$tmp/program.errors"
+	run_by "" "$@"
+}
+
+run_in_client() {
+	run_by in_client "$@"
+}
+
+# run_by COMMAND PROGRAM...
+run_by() {
+	local by=$1 program=$2 line status
+	shift 2
+	$by timeout --kill-after=10 "$python_limit" "$torture/bin/$program" "$@" >"$tmp/program" 2>"$tmp/program.errors"
 	status=$?
 	while IFS= read -r line; do
 		case $line in
@@ -78,6 +93,59 @@ still_serves() {
 	else
 		not_ok "no connection is left" "$(cat /proc/net/http/stat)" "$(ss -tan | head -n 30)"
 	fi
+}
+
+set_for_now() {
+	local old
+	old=$(cat "$1") && at_exit eval "echo '$old' >$1" && echo "$2" >"$1" ||
+		not_ok "$1 can be set to $2"
+}
+
+# sockets_in_use: of both families, and orphans.
+sockets_in_use() {
+	awk '/^TCP:/ { n += $3 + $5 } /^TCP6:/ { n += $3 } END { print n }' \
+		/proc/net/sockstat /proc/net/sockstat6
+}
+
+# stack_objects: a line NAME NUMBER for each cache of sockets and requests.
+stack_objects() {
+	local cache
+	echo 3 >/proc/sys/vm/drop_caches
+	for cache in TCP TCPv6 request_sock_TCP request_sock_TCPv6; do
+		echo 1 >/sys/kernel/slab/$cache/shrink
+	done 2>/dev/null
+	awk '$1 ~ /^(request_sock_)?TCP(v6)?$/ { print $1, $2 }' /proc/slabinfo
+}
+
+remember_sockets() {
+	sockets_before=$(sockets_in_use)
+	stack_objects >"$tmp/objects"
+}
+
+has_no_sockets() {
+	[ -z "$(ss -Htan "sport = :$port or dport = :$port" | grep -v TIME-WAIT)" ] &&
+		[ "$(sockets_in_use)" -le "$sockets_before" ]
+}
+
+has_no_objects() {
+	stack_objects | awk -v before="$tmp/objects" '
+		BEGIN { while (getline <before) had[$1] = $2 }
+		$2 > had[$1] + 200 { grown = 1 }
+		END { exit grown }'
+}
+
+no_sockets_left() {
+	if wait_for 120 has_no_sockets; then
+		ok "no socket is left"
+	else
+		not_ok "no socket is left" "$(cat /proc/net/sockstat)" "$(ss -tan | head -n 30)"
+	fi
+	if wait_for 60 has_no_objects; then
+		ok "the stack has no more objects than before"
+	else
+		not_ok "the stack has no more objects than before" "$(cat "$tmp/objects")" "$(stack_objects)"
+	fi
+	is "no thread is left" "$(pgrep -l '^rust_tux/')" ""
 }
 
 done_torturing() {
