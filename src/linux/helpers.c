@@ -146,6 +146,13 @@ void tux_helper_init_waitqueue_head(struct wait_queue_head *head)
 	init_waitqueue_head(head);
 }
 
+void tux_helper_sk_clear_reuseport(struct sock *sk)
+{
+	lock_sock(sk);
+	sk->sk_reuseport = 0;
+	release_sock(sk);
+}
+
 void tux_helper_sk_set_fastopen_max_qlen(struct sock *sk, int max_qlen)
 {
 	WRITE_ONCE(inet_csk(sk)->icsk_accept_queue.fastopenq.max_qlen, max_qlen);

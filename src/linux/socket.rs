@@ -137,8 +137,12 @@ impl Socket {
         })
     }
 
-    /// Listens, with room for `backlog` connections (less, if net.core.somaxconn is less), and
-    /// without TCP Fast Open, whose connections are handed out before they are established.
+    /// Listens, with room for `backlog` connections (less, if net.core.somaxconn is less).
+    ///
+    /// Without TCP Fast Open, whose connections are handed out before they are established. And in
+    /// no reuseport group, as a BPF program that is called for each bind may want it: members get
+    /// each other's connections when one is closed, so that ours would keep our callbacks where we
+    /// are not asked, and those of others would have none.
     pub(crate) fn listen(&self, backlog: u32) -> Result {
         let backlog = c_int::try_from(backlog).map_err(|_| EINVAL)?;
         // net.ipv4.tcp_fastopen may switch it on for every listener that has not chosen: a queue
@@ -146,6 +150,8 @@ impl Socket {
         //
         // SAFETY: By the type invariant.
         unsafe { bindings::sk_set_fastopen_max_qlen(self.sk().as_ptr(), -1) };
+        // SAFETY: By the type invariant; the socket doesn't listen yet, so that it is in no group.
+        unsafe { bindings::sk_clear_reuseport(self.sk().as_ptr()) };
         // SAFETY: By the type invariant.
         let somaxconn = unsafe { bindings::sock_somaxconn(self.sk().as_ptr()) };
         // SAFETY: By the type invariant.

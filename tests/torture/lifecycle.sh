@@ -1,0 +1,193 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The module comes and goes, the server is stopped and started by several at
+# once, while thousands of connections are in every state, sockets are destroyed
+# and others want the port. A thousand rounds take some minutes on the stock
+# kernel, and an hour on the checking one.
+
+. "$(dirname "$0")/lib.sh"
+
+client_network || skip_all "no network namespace"
+ip route add 198.18.0.0/15 via 192.0.2.2 dev server
+set_for_now /proc/sys/net/ipv4/tcp_migrate_req 1
+set_for_now /proc/sys/net/ipv4/tcp_fin_timeout 3
+set_for_now /proc/sys/net/ipv4/tcp_orphan_retries 1
+set_for_now /proc/sys/net/ipv4/tcp_synack_retries 1
+set_for_now /proc/sys/net/ipv4/tcp_tw_reuse 1
+set_for_now /proc/sys/net/ipv4/tcp_fastopen 1543
+
+# A disk that is slow to read, and whose files are forgotten all the time: some
+# requests wait for it.
+slow_disk() {
+	modprobe dm_delay 2>/dev/null
+	dmsetup create --noudevsync rust_tux --table "0 524288 linear $1 0" 2>/dev/null || return
+	at_exit dmsetup remove --noudevsync --retry rust_tux
+	disk=/dev/mapper/rust_tux
+	[ -b $disk ] || {
+		mkdir -p /dev/mapper
+		mknod $disk b "$(dmsetup info -c --noheadings -o major rust_tux | tr -d ' ')" \
+			"$(dmsetup info -c --noheadings -o minor rust_tux | tr -d ' ')"
+	}
+	mkfs.ext4 -q -F -O ^has_journal $disk && mount -o noatime $disk "$docroot/cold" || bail_out "no disk"
+	at_exit umount -l "$docroot/cold"
+	chmod 755 "$docroot/cold"
+}
+mkdir "$docroot/cold"
+[ ! -b "${RUST_TUX_SCRATCH:-}" ] || slow_disk "$RUST_TUX_SCRATCH"
+remember_sockets
+run site
+sync
+if [ -n "${disk:-}" ] && dmsetup reload rust_tux \
+	--table "0 524288 delay $RUST_TUX_SCRATCH 0 50 $RUST_TUX_SCRATCH 0 0" 2>/dev/null; then
+	dmsetup suspend --noudevsync rust_tux
+	dmsetup resume --noudevsync rust_tux
+else
+	echo "# no device that delays: nobody waits long for a file"
+fi
+
+# While there is a file $tmp/NAME: that many processes at once.
+background() {
+	local name=$1
+	shift
+	touch "$tmp/$name"
+	(
+		while [ -e "$tmp/$name" ]; do
+			"$@" >/dev/null 2>&1
+			sleep "0.$((RANDOM % 4))"
+		done
+	) &
+	others+=($!)
+}
+others=()
+crowds=()
+start_traffic() {
+	for n in 1 2; do
+		TEST_SEED=$((TEST_SEED * 10 + n)) TEST_SECONDS=$1 crowd=1500 \
+			nice "$torture/bin/crowd" >"$tmp/crowd.$n" 2>&1 &
+		crowds+=($!)
+	done
+	server=192.0.2.1 TEST_SECONDS=$1 rate=100 in_client "$torture/bin/flood" >"$tmp/flood" 2>&1 &
+	crowds+=($!)
+	TEST_SECONDS=$1 "$torture/bin/reuseport" steal >"$tmp/steal" 2>&1 &
+	crowds+=($!)
+}
+end_others() {
+	rm -f "$tmp"/on.*
+	[ ${#others[@]} = 0 ] || wait "${others[@]}"
+	others=()
+}
+
+connections_open() {
+	awk '$1 == "connections_open" { print $2 }' /proc/net/http/stat
+}
+
+# A module that can't load because another listens on its port has done nothing
+# wrong: it is tried again.
+load_somehow() {
+	local try
+	for try in $(seq 100); do
+		! try_load "$@" || return 0
+		case $(cat "$tmp/insmod") in
+		*"in use"*) stolen=$((stolen + 1)) ;;
+		*) break ;;
+		esac
+		sleep 0.05
+	done
+	not_ok "the module loads ($try)" "$(cat "$tmp/insmod")" "$(dmesg | tail -n 3)"
+	return 1
+}
+
+# The module's own, before there is traffic: nobody gets into a group with it.
+if "$torture/bin/reuseport" on 2>"$tmp/bpf"; then
+	at_exit "$torture/bin/reuseport" off
+	load
+	run reuseport join
+	unload
+else
+	skip "nobody listens beside the server" "$(tail -n 1 "$tmp/bpf")"
+fi
+
+torture_begin=$EPOCHSECONDS
+rounds=0 stolen=0 largest=0 failures=$tap_failed
+start_traffic $((TEST_SECONDS - 2))
+while time_is_left && [ "$tap_failed" = "$failures" ]; do
+	random 4
+	threads=$REPLY
+	random 9
+	backlog=$((4 << REPLY))
+	load_somehow threads=$threads backlog=$backlog || break
+	# Children that wait to be accepted: few are admitted.
+	random 4
+	[ "$REPLY" != 0 ] || { random 50; sysctl_set max_connect $((REPLY + 1)); }
+	random 3
+	[ "$REPLY" != 0 ] || sysctl_set linger_timeout 1
+	random 10
+	[ $((rounds % 20)) != 0 ] || REPLY=many
+	case $REPLY in
+	0 | 1 | 2)
+		# Several that start and stop it.
+		for n in 1 2 3; do
+			background on.$n sysctl_set stop 1
+			background on.$n sysctl_set start 1
+		done
+		sleep 0.4
+		;;
+	3 | 4)
+		background on.kill ss -K "sport = :$port"
+		background on.kill ss -K -l "sport = :$port"
+		sleep 0.4
+		;;
+	many)
+		# As many as come in some seconds.
+		sysctl_set max_connect 10000
+		deadline=$((EPOCHSECONDS + 15))
+		while [ $EPOCHSECONDS -lt $deadline ] && [ "$(connections_open)" -lt 2500 ]; do
+			sleep 0.5
+		done
+		n=$(connections_open)
+		[ "$n" -le $largest ] || largest=$n
+		;;
+	5)
+		# Two that remove it: one of them is late.
+		sleep 0.1
+		rmmod rust_tux 2>/dev/null &
+		others+=($!)
+		;;
+	*) random 6; sleep "0.$REPLY" ;;
+	esac
+	# They go on while it is removed, or don't.
+	[ $((rounds % 2)) = 0 ] || end_others
+	[ $((rounds % 8)) != 7 ] || echo 3 >/proc/sys/vm/drop_caches
+	for _ in $(seq 600); do
+		loaded || break
+		rmmod rust_tux 2>"$tmp/rmmod" && break
+		# Somebody writes to a sysctl, or another removes it.
+		grep -qE "in use|not currently loaded|Resource temporarily" "$tmp/rmmod" || {
+			not_ok "the module goes" "$(cat "$tmp/rmmod")"
+			break
+		}
+		sleep 0.1
+	done
+	! loaded || not_ok "the module goes in a minute" "$(cat "$tmp/rmmod")" "$(lsmod | grep rust_tux)"
+	end_others
+	rounds=$((rounds + 1))
+done
+end_others
+operations_done $rounds
+echo "# rounds: $rounds, the port was another's $stolen times, $largest connections at once"
+for n in 1 2; do
+	wait "${crowds[$((n - 1))]}" || not_ok "crowd $n ends well" "$(tail -n 5 "$tmp/crowd.$n")"
+	sed -n 's/^# [0-9]/&/p' "$tmp/crowd.$n"
+	is "crowd $n finds nothing wrong" "$(grep -A5 '^not ok' "$tmp/crowd.$n")" ""
+	operations_done "$(sed -n 's/^# operations: //p' "$tmp/crowd.$n")"
+done
+wait "${crowds[@]}"
+cat "$tmp/steal"
+isnt_like "connections were in their hundreds" "$largest" '^..?$'
+
+load_somehow
+still_serves
+unload
+no_sockets_left
+done_torturing
