@@ -12,18 +12,20 @@
 #                       another that scripts/vm.sh knows
 #   --seconds N         for all of them together (600)
 #   --seed N            what they do by chance; without it, another each time
+#   --memory MIB        memory of each virtual machine (2048)
 #
 # No campaign is begun after TEST_DEADLINE (seconds since 1970).
 
 . "$(dirname "$0")/lib.sh"
 
-kernel=debug seconds=600 seed=$((EPOCHSECONDS % 1000000))
+kernel=debug seconds=600 memory=2048 seed=$((EPOCHSECONDS % 1000000))
 while [ $# != 0 ]; do
 	case $1 in
 	-h | --help) usage; exit 0 ;;
 	--kernel) kernel=$2; shift ;;
 	--seconds) seconds=$2; shift ;;
 	--seed) seed=$2; shift ;;
+	--memory) memory=$2; shift ;;
 	-*) die "unknown option $1 (see --help)" ;;
 	*) break ;;
 	esac
@@ -58,7 +60,7 @@ for name in "${campaigns[@]}"; do
 	tap=$build/torture/$name.tap
 	set +e
 	TEST_SECONDS=$budget TEST_SEED=$seed TEST_TIMEOUT=$((budget * 2 + 600)) \
-		"$repo/scripts/vm.sh" --kernel "$kernel" --timeout $((budget * 2 + 900)) \
+		"$repo/scripts/vm.sh" --kernel "$kernel" --memory "$memory" --timeout $((budget * 2 + 900)) \
 		--log "$build/torture/$name.log" --append panic_on_warn=1 \
 		-- "exec scripts/guest/selftests ../torture/$name.sh" 2>&1 | tee "$tap"
 	status=${PIPESTATUS[0]}
