@@ -20,27 +20,35 @@ mounted() {
 }
 echo index >"$docroot/index.html"
 
-# The disk: 2 GiB that are written to, and 64 MiB behind that, which fail.
-sectors=$((4 << 20)) small=$((1 << 17))
-has_mapper=no
-if dmsetup create --noudevsync torture --table "0 $small linear $RUST_TUX_SCRATCH $sectors" 2>"$tmp/dm"; then
-	has_mapper=yes
-	at_exit dmsetup remove --noudevsync --retry torture
-	mapper=/dev/mapper/torture
-	[ -b $mapper ] || {
+# mapped NAME TABLE: makes a device of the scratch disk, sets $device.
+mapped() {
+	dmsetup create --noudevsync "$1" --table "$2" 2>"$tmp/dm" || return
+	at_exit dmsetup remove --noudevsync --retry "$1"
+	device=/dev/mapper/$1
+	[ -b "$device" ] || {
 		mkdir -p /dev/mapper
-		mknod $mapper b "$(dmsetup info -c --noheadings -o major torture | tr -d ' ')" \
-			"$(dmsetup info -c --noheadings -o minor torture | tr -d ' ')"
-		at_exit rm -f $mapper
+		mknod "$device" b "$(dmsetup info -c --noheadings -o major "$1" | tr -d ' ')" \
+			"$(dmsetup info -c --noheadings -o minor "$1" | tr -d ' ')"
+		at_exit rm -f "$device"
 	}
-	at_exit dmsetup resume --noudevsync torture
-	mkfs.ext4 -q -F $mapper
-	mounted failing $mapper defaults
+	at_exit dmsetup resume --noudevsync "$1"
+}
+
+# 2 GiB that are written to, and 64 MiB behind that, which fail.
+sectors=$((4 << 20)) small=$((1 << 17)) device=
+has_mapper=no
+if mapped failing "0 $small linear $RUST_TUX_SCRATCH $sectors"; then
+	has_mapper=yes
+	mkfs.ext4 -q -F "$device"
+	mounted failing "$device" defaults
+	mapped disk "0 $sectors linear $RUST_TUX_SCRATCH 0" || bail_out "no second device"
 else
+	echo "# no device mapper: $(tail -n 1 "$tmp/dm")"
 	mkdir "$docroot/failing"
+	device=$RUST_TUX_SCRATCH
 fi
-mkfs.ext4 -q -F "$RUST_TUX_SCRATCH" 2G || bail_out "no file system"
-mounted disk "$RUST_TUX_SCRATCH" defaults
+mkfs.ext4 -q -F "$device" 2G || bail_out "no file system"
+mounted disk "$device" defaults
 mkdir "$docroot/full" "$docroot/lazy" "$docroot/memory"
 mount -t tmpfs -o size=3m,mode=755 full "$docroot/full" || bail_out "mounting full"
 at_exit umount -l "$docroot/full"
