@@ -82,6 +82,12 @@ vm-check-debug: ## the same on the checking kernel (KASAN, lockdep, kmemleak, ..
 	@scripts/build.sh debug
 	@scripts/vm-check.sh debug
 
+.PHONY: vm-check-kcsan
+vm-check-kcsan: ## the same on a kernel that looks for data races (TESTS=...)
+	@scripts/prepare.sh root guest kcsan
+	@scripts/build.sh kcsan
+	@scripts/vm-check.sh kcsan
+
 .PHONY: plant
 plant: ## whether the tests find faults that are planted (FAULTS="none lost_sock")
 	@scripts/prepare.sh root guest debug

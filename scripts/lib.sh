@@ -174,6 +174,11 @@ debug_tree() {
 	echo "/k/debug-$(digest "$repo"/debug-kernel/{base,check,kasan}.config)"
 }
 
+# kcsan_tree: that of the one that looks for data races.
+kcsan_tree() {
+	echo "/k/kcsan-$(digest "$repo"/debug-kernel/{base,check,kcsan}.config)"
+}
+
 # guest_image: file system of the virtual machine's user space.
 guest_image() {
 	echo "$cache/guest-$(root_key)-$(digest "$repo/scripts/guest-packages").ext4"

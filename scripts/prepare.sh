@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# usage: scripts/prepare.sh [root | guest | debug]... | --clean
+# usage: scripts/prepare.sh [root | guest | debug | kcsan]... | --clean
 #
 # Makes, in the cache, what the project is built and tested with, and says
 # before each step what it does. What is there already is not made again; an
@@ -11,6 +11,7 @@
 #          compilers it was built with (700 MB to fetch, 6 GB on disk)
 #   guest  user space of the virtual machine (90 MB to fetch, 1 GB on disk)
 #   debug  checking kernel: KASAN, lockdep, kmemleak, ... (25 minutes of CPU)
+#   kcsan  another one, that looks for data races (15 minutes of CPU)
 #   --clean   removes all of it again
 #
 # Runs as root: it makes Debian systems with mmdebstrap. The archive is the one
@@ -240,20 +241,22 @@ make_root() {
 
 # ---- checking kernel -----------------------------------------------------
 
+# build_debug_kernel DIRECTORY COMPILER FRAGMENT...: COMPILER as make's word.
 build_debug_kernel() {
-	local work=$1 llvm
-	shift
-	llvm=$(cat /var/lib/rust-tux/llvm)
+	local work=$1 compiler=$2
+	shift 2
 	mkdir -p "$work"
 	cd "$work"
-	local make=(make -C /k/source "O=$work" "LLVM=-$llvm" -j"$(nproc)")
+	local make=(make -C /k/source "O=$work" "$compiler" -j"$(nproc)")
 	if [ ! -e .config ]; then
 		"${make[@]}" allnoconfig
-		(cd /k/source && PATH=$PATH LLVM=-$llvm scripts/kconfig/merge_config.sh \
+		(cd /k/source && scripts/kconfig/merge_config.sh \
 			-m -O "$work" "$work/.config" "$@")
 		"${make[@]}" olddefconfig
-		# Every option asked for must have been honoured.
-		cat "$@" | grep -E '^(CONFIG_|# CONFIG_)' | while read -r line; do
+		# Every option asked for, last, must have been honoured.
+		awk '/^CONFIG_/ { split($0, a, "="); last[a[1]] = $0 }
+			/^# CONFIG_/ { last[$2] = $0 }
+			END { for (name in last) print last[name] }' "$@" | while read -r line; do
 			case $line in
 			'# '*) ! grep -q "^$(echo "$line" | cut -d' ' -f2)=" .config ;;
 			*) grep -qxF "$line" .config ;;
@@ -274,7 +277,17 @@ make_debug() {
 	work=$(debug_tree)
 	[ ! -e "$root$work/.complete" ] || return 0
 	step debug "Building the checking kernel (25 minutes of CPU time, 1 GB on disk)" \
-		root_step build_debug_kernel "$work" /repo/debug-kernel/{base,check,kasan}.config
+		root_step build_debug_kernel "$work" "LLVM=-$(fact llvm)" \
+		/repo/debug-kernel/{base,check,kasan}.config
+}
+
+make_kcsan() {
+	local work
+	work=$(kcsan_tree)
+	[ ! -e "$root$work/.complete" ] || return 0
+	step kcsan "Building the kernel that looks for races (15 minutes of CPU time, 600 MB on disk)" \
+		root_step build_debug_kernel "$work" "CC=$(fact cc)" \
+		/repo/debug-kernel/{base,check,kcsan}.config
 }
 
 # ---- guest user space ----------------------------------------------------
@@ -329,7 +342,7 @@ need_root
 [ "$(uname -m)" = x86_64 ] || die "this machine is not x86-64"
 for part in "${@:-root}"; do
 	case $part in
-	root | guest | debug) ;;
+	root | guest | debug | kcsan) ;;
 	*) die "unknown part: $part (see --help)" ;;
 	esac
 done
@@ -338,11 +351,12 @@ lock prepare
 host_packages mmdebstrap:mmdebstrap mke2fs:e2fsprogs
 make_root
 [[ $parts != *' guest '* ]] || make_guest
-if [[ $parts == *' debug '* ]]; then
+for part in debug kcsan; do
+	[[ $parts == *" $part "* ]] || continue
 	# It takes long and nobody else needs to wait for it.
 	unlock
-	lock debug
-	make_debug
-fi
+	lock "$part"
+	"make_$part"
+done
 exit 0
 }

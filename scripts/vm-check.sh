@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# usage: scripts/vm-check.sh [stock | debug]
+# usage: scripts/vm-check.sh [stock | debug | kcsan]
 #
 # Runs the selftests on the built module in virtual machines, on the stock or
-# the checking kernel. The last line is "N passed, N failed". A kernel that
+# a checking kernel. The last line is "N passed, N failed". A kernel that
 # dies or hangs is a failure, and so is anything it complains of.
 #
 # environment: TESTS="a.sh b.sh"  these only
@@ -18,7 +18,7 @@ kernel=${1:-stock}
 case $kernel in
 -h | --help) usage; exit 0 ;;
 stock) timeout=${VM_TIMEOUT:-1800} jobs=${VM_JOBS:-1} ;;
-debug) timeout=${VM_TIMEOUT:-3600} jobs=${VM_JOBS:-2} ;;
+debug | kcsan) timeout=${VM_TIMEOUT:-3600} jobs=${VM_JOBS:-2} ;;
 *) die "unknown kernel $kernel (see --help)" ;;
 esac
 

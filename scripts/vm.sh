@@ -10,8 +10,8 @@
 # this script. The root file system is writable and forgotten at the end.
 #
 #   --kernel KIND       stock (the default) or debug (the checking kernel); or
-#                       the checking kernel with another module: kcov, planted
-#                       (see scripts/build.sh)
+#                       the checking kernel with another module: kcov, planted;
+#                       or kcsan (see scripts/build.sh)
 #   --memory MIB        memory of the machine (2048)
 #   --cpus N            processors (2)
 #   --timeout SECONDS   power off and fail after this time (none)
@@ -66,6 +66,10 @@ debug | kcov | planted)
 	module=$build/module-$kernel/rust-tux.ko
 	append="kasan_multi_shot $append"
 	kernel=debug
+	;;
+kcsan)
+	vmlinuz=$root$(kcsan_tree)/arch/x86/boot/bzImage
+	module=$build/module-kcsan/rust-tux.ko
 	;;
 *) die "unknown kernel $kernel" ;;
 esac
