@@ -130,9 +130,9 @@ pub(super) fn entity_tag(document: &Document) -> EntityTag {
 }
 
 /// What is done with a request for `document`.
-fn select(request: &Request<'_>, document: Document, now: i64) -> Action {
+fn select(request: &Request<'_>, document: Document, config: &Config, now: i64) -> Action {
     if request.is_conditional() {
-        match evaluate(request, &document, now) {
+        match evaluate(request, &document, config, now) {
             Verdict::Proceed => (),
             Verdict::NotModified => return Action::NotModified(document),
             Verdict::Failed => {
@@ -146,7 +146,7 @@ fn select(request: &Request<'_>, document: Document, now: i64) -> Action {
     if request.range().is_none() {
         return Action::Serve(document, Extent::Whole);
     }
-    match extent(request, &document, now) {
+    match extent(request, &document, config, now) {
         Some(extent) => Action::Serve(document, extent),
         None => Action::Reject(Reason {
             length: Some(document.attributes.size),
@@ -167,25 +167,28 @@ fn list(request: &Request<'_>, text: Text, format: Format, now: i64) -> Action {
     }
 }
 
+/// The validators that responses with `document` have, whose entity tag is `tag`. One that they
+/// don't have is none: a client can't have it from here.
+fn validator<'a>(document: &Document, tag: &'a EntityTag, config: &Config) -> Validator<'a> {
+    let (has_tag, has_date) = (config.generate_etags != 0, config.generate_last_mod != 0);
+    Validator {
+        etag: if has_tag { tag.as_bytes() } else { b"" },
+        last_modified: has_date.then_some(document.attributes.modified.seconds),
+    }
+}
+
 /// Evaluates the preconditions of a request, which few have.
 #[inline(never)]
-fn evaluate(request: &Request<'_>, document: &Document, now: i64) -> Verdict {
+fn evaluate(request: &Request<'_>, document: &Document, config: &Config, now: i64) -> Verdict {
     let tag = entity_tag(document);
-    let validator = Validator {
-        etag: tag.as_bytes(),
-        last_modified: Some(document.attributes.modified.seconds),
-    };
-    precondition::evaluate(request, &validator, now)
+    precondition::evaluate(request, &validator(document, &tag, config), now)
 }
 
 /// What a Range selects of a file; `None` if that is nothing.
 #[inline(never)]
-fn extent(request: &Request<'_>, document: &Document, now: i64) -> Option<Extent> {
+fn extent(request: &Request<'_>, document: &Document, config: &Config, now: i64) -> Option<Extent> {
     let tag = entity_tag(document);
-    let validator = Validator {
-        etag: tag.as_bytes(),
-        last_modified: Some(document.attributes.modified.seconds),
-    };
+    let validator = validator(document, &tag, config);
     match range::evaluate(request, &validator, document.attributes.size, now) {
         Selection::Whole => Some(Extent::Whole),
         Selection::One(range) => Some(Extent::One(range)),
@@ -221,7 +224,7 @@ pub(super) fn decide<'a>(
         Err(bad) => reject(bad.status(), bad.name()),
         Ok(path) => {
             let query = query(request, path, config);
-            match dispatch(request, now, || found.or_else(|| resolve(&query))) {
+            match dispatch(request, config, now, || found.or_else(|| resolve(&query))) {
                 Some(action) => action,
                 None => return Decision::Open(query, None),
             }
@@ -299,6 +302,7 @@ fn query<'a>(request: &Request<'_>, path: Path<'a>, config: &Config) -> Query<'a
 /// Says what is done with a request. `resolve` looks its path up, if that matters.
 fn dispatch(
     request: &Request<'_>,
+    config: &Config,
     now: i64,
     resolve: impl FnOnce() -> Option<Resolution>,
 ) -> Option<Action> {
@@ -334,7 +338,7 @@ fn dispatch(
         ));
     }
     Some(match resolve()? {
-        Resolution::File(document) => select(request, document, now),
+        Resolution::File(document) => select(request, document, config, now),
         Resolution::Listing(text, format) => list(request, text, format, now),
         Resolution::Directory => Action::AddSlash,
         Resolution::NotFound => reject(Status::NotFound, "There is nothing here."),

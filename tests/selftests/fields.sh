@@ -128,14 +128,38 @@ setting("cache_control", "\n")
 
 r = ask("/a.txt")
 tag, date = r.get("ETag"), r.get("Last-Modified")
+def statuses(*fields):
+    """Of both methods; they must agree."""
+    got = {ask("/a.txt", *fields, method=method).status for method in ("GET", "HEAD")}
+    return got.pop() if len(got) == 1 else got
+
+def validated(what, table):
+    for fields, wanted in table:
+        is_("%s, %s" % (what, ", ".join(fields)), statuses(*fields), wanted)
+
 setting("generate_etags", "0")
 answers = [ask("/a.txt"), ask("/a.txt", "Range: bytes=0-0"), ask("/a.txt", "If-None-Match: *")]
 is_("generate_etags 0", [(r.status, r.get("ETag"), r.get("Last-Modified")) for r in answers], [(200, None, date), (206, None, date), (304, None, None)])
-is_("generate_etags 0: a date is a validator still", ask("/a.txt", "If-Modified-Since: " + date).status, 304)
+date_is = ("If-Modified-Since: " + date, "If-Unmodified-Since: " + date)
+old_date = "Sun, 06 Nov 1994 08:49:37 GMT"
+validated("generate_etags 0", (
+    (("If-None-Match: " + tag,), 200), (("If-None-Match: W/" + tag,), 200), (('If-None-Match: "x", ' + tag,), 200), (('If-None-Match: ""',), 200), (("If-None-Match: *",), 304),
+    (("If-Match: " + tag,), 412), (('If-Match: ""',), 412), (("If-Match: *",), 200), (("If-Match: *", "If-None-Match: " + tag), 200),
+    ((date_is[0],), 304), ((date_is[1],), 200), (("If-Unmodified-Since: " + old_date,), 412), (("If-None-Match: " + tag, date_is[0]), 200)))
+def ranged(*fields):
+    return ask("/a.txt", "Range: bytes=0-0", *fields).status
+is_("generate_etags 0, If-Range", [ranged("If-Range: " + v) for v in (tag, "W/" + tag, '""')], [200] * 3)
+os.utime(os.path.join(docroot, b"a.txt"), (784111777, 784111777))
+is_("generate_etags 0, a date in If-Range", [ranged("If-Range: " + v) for v in (old_date, date)], [206, 200])
 setting("generate_last_mod", "0")
 is_("generate_last_mod 0", [(r.status, r.get("ETag"), r.get("Last-Modified")) for r in (ask("/a.txt"), ask("/a.txt", "Range: bytes=0-0"))], [(200, None, None), (206, None, None)])
+validated("no validators", (
+    (("If-Modified-Since: " + old_date,), 200), (("If-Unmodified-Since: Sun, 06 Nov 1984 08:49:37 GMT",), 200), (("If-None-Match: *",), 304), (("If-Match: *",), 200), (("If-Match: " + tag,), 412)))
+is_("no validators, If-Range", [ranged("If-Range: " + v) for v in (old_date, tag)], [200, 200])
 setting("generate_etags", "1")
+tag = ask("/a.txt").get("ETag")
 is_("generate_etags 1", [(r.status, r.get("ETag"), r.get("Last-Modified")) for r in (ask("/a.txt"), ask("/a.txt", "If-None-Match: " + tag))], [(200, tag, None), (304, tag, None)])
+is_("generate_last_mod 0, a tag in If-Range", ranged("If-Range: " + tag), 206)
 setting("generate_last_mod", "1")
 
 # ---- extra_header
