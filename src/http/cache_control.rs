@@ -10,8 +10,12 @@
 //! 0 is `no-cache`: a response may be stored, and is asked about each time it is used (RFC 9111
 //! 5.2.2.4). Another number is `max-age` (5.2.2.1), and Expires for caches that know HTTP/1.0 only
 //! (5.3); there `no-cache` is an Expires of the Date itself, at which a response is stale.
+//!
+//! The text is read once, into an array of [`Rule`]s which say where in the text a range is. They
+//! are in such an order that the first that matches is the most specific.
 
 use super::media_range::MediaRange;
+use super::media_range::Specificity;
 use super::scan;
 use super::token;
 
@@ -20,6 +24,9 @@ pub(crate) const MAX_AGE: u32 = 1 << 31;
 
 /// The length of the longest configuration.
 pub(crate) const POLICY_LEN: usize = 4096;
+
+/// The most entries of a configuration: the shortest is `a/b=1`, with a comma behind it.
+pub(crate) const RULES: usize = (POLICY_LEN + 1) / 6;
 
 /// How long a response stays fresh, from its Date on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,53 +69,108 @@ pub(crate) enum BadPolicy {
     Repeated(usize),
 }
 
-/// A configuration that is known to be valid.
+/// An entry of a configuration, as it was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rule {
+    /// Where its range begins in the text.
+    start: u16,
+    /// How many octets of the range are before the slash.
+    main: u16,
+    /// How many octets the range has.
+    len: u16,
+    /// How long what it matches stays fresh.
+    freshness: Freshness,
+}
+
+impl Rule {
+    /// What rules are before they are written.
+    pub(crate) const NONE: Self = Self {
+        start: 0,
+        main: 0,
+        len: 0,
+        freshness: Freshness::NoCache,
+    };
+
+    /// The rule of a range that begins at `start`.
+    fn new(start: usize, range: MediaRange<'_>, freshness: Freshness) -> Option<Self> {
+        Some(Self {
+            start: u16::try_from(start).ok()?,
+            main: u16::try_from(range.main_len()).ok()?,
+            len: u16::try_from(range.len()).ok()?,
+            freshness,
+        })
+    }
+
+    /// Its range, in the text that it was read from.
+    fn range(self, text: &[u8]) -> MediaRange<'_> {
+        let (start, len) = (usize::from(self.start), usize::from(self.len));
+        let octets = text.get(start..start.wrapping_add(len));
+        MediaRange::at(octets.unwrap_or_default(), usize::from(self.main))
+    }
+}
+
+/// A configuration that was read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy<'a> {
     /// Its text.
     text: &'a [u8],
+    /// Its entries, the most specific first.
+    rules: &'a [Rule],
+}
+
+/// Reads a configuration, which may be empty, into `rules`. Returns how many there are: not more
+/// than [`RULES`].
+pub(crate) fn read(text: &[u8], rules: &mut [Rule]) -> Result<usize, BadPolicy> {
+    check(text)?;
+    let mut count = 0usize;
+    let mut room = rules.iter_mut();
+    for wanted in [Specificity::Type, Specificity::Main, Specificity::Any] {
+        for (start, entry) in entries(text) {
+            let Ok((range, freshness)) = entry else {
+                continue;
+            };
+            if range.specificity() != wanted {
+                continue;
+            }
+            let rule = Rule::new(start, range, freshness).ok_or(BadPolicy::TooLong)?;
+            *room.next().ok_or(BadPolicy::TooLong)? = rule;
+            count = count.wrapping_add(1);
+        }
+    }
+    Ok(count)
+}
+
+/// Finds out what is wrong with a configuration.
+fn check(text: &[u8]) -> Result<(), BadPolicy> {
+    if text.len() > POLICY_LEN {
+        return Err(BadPolicy::TooLong);
+    }
+    let mut place = 0usize;
+    for (_, entry) in entries(text) {
+        let (range, _) = entry.map_err(|bad| bad(place))?;
+        // Few entries are written by hand, and once; so each is compared to those before.
+        // (`take()` has an overflow check that the compiler can't prove away.)
+        let mut before = entries(text);
+        for _ in 0..place {
+            if matches!(before.next(), Some((_, Ok((before, _)))) if before.is(range)) {
+                return Err(BadPolicy::Repeated(place));
+            }
+        }
+        place = place.wrapping_add(1);
+    }
+    Ok(())
 }
 
 impl<'a> Policy<'a> {
-    /// Nothing is configured.
-    pub(crate) const NONE: Policy<'static> = Policy { text: b"" };
-
-    /// Reads a configuration, which may be empty.
-    pub(crate) fn parse(text: &'a [u8]) -> Result<Self, BadPolicy> {
-        if text.len() > POLICY_LEN {
-            return Err(BadPolicy::TooLong);
-        }
-        let mut place = 0usize;
-        for entry in entries(text) {
-            let (range, _) = entry.map_err(|bad| bad(place))?;
-            // Few entries are written by hand, and once; so each is compared to those before.
-            // (`take()` has an overflow check that the compiler can't prove away.)
-            let mut before = entries(text);
-            for _ in 0..place {
-                if matches!(before.next(), Some(Ok((before, _))) if before.is(range)) {
-                    return Err(BadPolicy::Repeated(place));
-                }
-            }
-            place = place.wrapping_add(1);
-        }
-        Ok(Self { text })
-    }
-
-    /// The configuration of a text that [`Policy::parse`] has read before; of any other, entries
-    /// that are not valid are passed over.
-    pub(crate) fn checked(text: &'a [u8]) -> Self {
-        Self { text }
-    }
-
-    /// The text that was read.
-    pub(crate) fn text(self) -> &'a [u8] {
-        self.text
+    /// The configuration of a text from which `rules` were [`read`].
+    pub(crate) fn new(text: &'a [u8], rules: &'a [Rule]) -> Self {
+        Self { text, rules }
     }
 
     /// How long a response with content of `media_type`, which may have parameters, stays fresh.
     pub(crate) fn freshness(self, media_type: &[u8]) -> Option<Freshness> {
         // As a rule nothing is configured, and this is asked for each response.
-        if self.text.is_empty() {
+        if self.rules.is_empty() {
             return None;
         }
         let name = media_type
@@ -116,27 +178,26 @@ impl<'a> Policy<'a> {
             .next()
             .unwrap_or_default();
         let media_type = MediaRange::parse(token::trim(name))?;
-        let mut best = None;
-        for (range, freshness) in entries(self.text).flatten() {
-            let Some(specificity) = range.matches(media_type) else {
-                continue;
-            };
-            if best.is_none_or(|(before, _)| before < specificity) {
-                best = Some((specificity, freshness));
-            }
-        }
-        best.map(|(_, freshness)| freshness)
+        let mut rules = self.rules.iter();
+        let rule = rules.find(|rule| rule.range(self.text).matches(media_type).is_some())?;
+        Some(rule.freshness)
     }
 }
 
 /// What makes an error of the place of an entry.
 type Bad = fn(usize) -> BadPolicy;
 
-/// The entries of a configuration.
-fn entries(text: &[u8]) -> impl Iterator<Item = Result<(MediaRange<'_>, Freshness), Bad>> {
+/// The entries of a configuration, each with the place where it begins.
+fn entries(text: &[u8]) -> impl Iterator<Item = (usize, Result<(MediaRange<'_>, Freshness), Bad>)> {
+    let mut next = 0usize;
     text.split(|&octet| octet == b',' || octet.is_ascii_whitespace())
-        .filter(|entry| !entry.is_empty())
-        .map(entry)
+        .map(move |entry| {
+            let start = next;
+            next = next.wrapping_add(entry.len()).wrapping_add(1);
+            (start, entry)
+        })
+        .filter(|(_, entry)| !entry.is_empty())
+        .map(|(start, octets)| (start, entry(octets)))
 }
 
 /// Reads an entry.
@@ -158,11 +219,12 @@ mod tests {
 
     /// The freshness of a media type as `text` configures it.
     fn of(text: &str, media_type: &str) -> Option<Freshness> {
-        let policy = Policy::parse(text.as_bytes()).unwrap();
-        assert_eq!(policy.text(), text.as_bytes());
-        let freshness = policy.freshness(media_type.as_bytes());
-        let again = Policy::checked(policy.text()).freshness(media_type.as_bytes());
-        assert_eq!(again, freshness);
+        let mut rules = [Rule::NONE; RULES];
+        let count = read(text.as_bytes(), &mut rules).unwrap();
+        let freshness =
+            Policy::new(text.as_bytes(), &rules[..count]).freshness(media_type.as_bytes());
+        // Rules that belong to another text are wrong, and no more than that.
+        let _ = Policy::new(b"a/b", &rules).freshness(media_type.as_bytes());
         freshness
     }
 
@@ -197,7 +259,10 @@ mod tests {
         for media_type in ["", "text", "text/", "/html", "text/html/x", "*", "*/html"] {
             assert_eq!(of("*/*=1", media_type), None, "{media_type}");
         }
-        assert!(Policy::NONE.freshness(b"text/html").is_none());
+        // A type that can't be is matched by nothing, not even by what was never read.
+        assert!(Policy::new(b"", &[Rule::NONE])
+            .freshness(b"text/html")
+            .is_none());
     }
 
     #[test]
@@ -257,12 +322,40 @@ mod tests {
             ("a/b=1 c/d=2 A/B=1", Repeated(2)),
             ("*/*=1,*/*=1", Repeated(1)),
         ] {
-            assert_eq!(Policy::parse(text.as_bytes()).err(), Some(bad), "{text:?}");
+            let mut rules = [Rule::NONE; RULES];
+            assert_eq!(
+                read(text.as_bytes(), &mut rules).err(),
+                Some(bad),
+                "{text:?}"
+            );
         }
+        let mut rules = [Rule::NONE; RULES];
         assert_eq!(
-            Policy::parse(&[b' '; POLICY_LEN + 1]).err(),
+            read(&[b' '; POLICY_LEN + 1], &mut rules).err(),
             Some(BadPolicy::TooLong)
         );
-        assert!(Policy::parse(&[b' '; POLICY_LEN]).is_ok());
+        assert_eq!(read(&[b' '; POLICY_LEN], &mut rules), Ok(0));
+    }
+
+    #[test]
+    fn there_is_room_for_all_rules() {
+        let digits = "0123456789abcdefghijklmnopqrstuvwxyz";
+        let mut text = std::string::String::new();
+        for main in digits.chars() {
+            for sub in digits.chars() {
+                if text.len() + 5 <= POLICY_LEN {
+                    text += &std::format!("{main}/{sub}=1,");
+                }
+            }
+        }
+        text.truncate(POLICY_LEN);
+        let mut rules = [Rule::NONE; RULES];
+        assert_eq!(read(text.as_bytes(), &mut rules), Ok(RULES));
+        let policy = Policy::new(text.as_bytes(), &rules);
+        assert_eq!(policy.freshness(b"i/x"), Some(Freshness::MaxAge(1)));
+        assert_eq!(
+            read(text.as_bytes(), &mut rules[1..]),
+            Err(BadPolicy::TooLong)
+        );
     }
 }

@@ -25,6 +25,33 @@ pub(super) enum Specificity {
 }
 
 impl<'a> MediaRange<'a> {
+    /// The range that is written as `octets`, with `main` of them before the slash, as
+    /// [`MediaRange::parse`] has read it before; of any other octets one that matches nothing.
+    pub(super) fn at(octets: &'a [u8], main: usize) -> Self {
+        let (main, rest) = octets.split_at_checked(main).unwrap_or_default();
+        let sub = rest.strip_prefix(b"/").unwrap_or_default();
+        Self { main, sub }
+    }
+
+    /// How many octets are before the slash.
+    pub(super) fn main_len(self) -> usize {
+        self.main.len()
+    }
+
+    /// How many octets it is written in.
+    pub(super) fn len(self) -> usize {
+        self.main.len().wrapping_add(1).wrapping_add(self.sub.len())
+    }
+
+    /// How specific it is.
+    pub(super) fn specificity(self) -> Specificity {
+        match (self.main, self.sub) {
+            (b"*", b"*") => Specificity::Any,
+            (_, b"*") => Specificity::Main,
+            _ => Specificity::Type,
+        }
+    }
+
     /// Reads a media range.
     pub(super) fn parse(octets: &'a [u8]) -> Option<Self> {
         let (main, rest) = octets.split_at_checked(scan::token_len(octets))?;

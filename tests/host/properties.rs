@@ -11,7 +11,9 @@ use proptest::collection::vec as vec_of;
 use proptest::prelude::*;
 
 use crate::http::bad_request::BadRequest;
+use crate::http::cache_control;
 use crate::http::cache_control::Policy;
+use crate::http::cache_control::Rule;
 use crate::http::content_coding::Accepted;
 use crate::http::content_coding::Coding;
 use crate::http::date;
@@ -293,8 +295,9 @@ proptest! {
         let _ = range::select(&octets, number as u64);
         let _ = range::select(&[b"bytes=", &octets[..]].concat(), number as u64);
         let _ = media_type::takes_charset(&octets);
-        if let Ok(policy) = Policy::parse(&octets) {
-            let _ = policy.freshness(&octets);
+        let mut rules = [Rule::NONE; cache_control::RULES];
+        if let Ok(count) = cache_control::read(&octets, &mut rules) {
+            let _ = Policy::new(&octets, &rules[..count]).freshness(&octets);
         }
         prop_assert!(media_type::entries::Entries::new(&octets).count() <= octets.len());
         let mut out = [0; 64];

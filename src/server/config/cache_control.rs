@@ -6,7 +6,11 @@ use super::{
     octets,
     Setting, //
 };
-use crate::http::cache_control::Policy;
+use crate::http::cache_control::{
+    self,
+    Policy,
+    Rule, //
+};
 use crate::linux::context::MaySleep;
 use crate::linux::sysctl::Text;
 use kernel::prelude::*;
@@ -14,8 +18,10 @@ use kernel::str::CString;
 
 /// How long responses stay fresh, by media type.
 pub(crate) struct CacheControl {
-    /// What was read by [`Policy::parse`].
+    /// As it was configured.
     text: CString,
+    /// What was read of it.
+    rules: KVVec<Rule>,
 }
 
 impl CacheControl {
@@ -24,15 +30,19 @@ impl CacheControl {
 
     /// What was configured.
     pub(crate) fn policy(&self) -> Policy<'_> {
-        Policy::checked(octets(&self.text))
+        Policy::new(octets(&self.text), &self.rules)
     }
 }
 
 impl Setting for CacheControl {
     fn parse(text: &CStr, _: &MaySleep) -> Result<Self> {
-        Policy::parse(octets(text)).map_err(|_| EINVAL)?;
+        let mut rules = KVVec::from_elem(Rule::NONE, cache_control::RULES, GFP_KERNEL)?;
+        let count = cache_control::read(octets(text), &mut rules).map_err(|_| EINVAL)?;
+        rules.truncate(count);
+        rules.shrink_to(0, GFP_KERNEL)?;
         Ok(Self {
             text: CString::try_from(text)?,
+            rules,
         })
     }
 
