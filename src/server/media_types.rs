@@ -19,6 +19,7 @@ use crate::linux::path::{
     Path, //
 };
 use crate::linux::sysctl::Text;
+use core::cmp::Ordering;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
 use kernel::str::CString;
@@ -26,20 +27,31 @@ use kernel::str::CString;
 /// The length of the longest table.
 const LIMIT: usize = 1 << 20;
 
-/// An extension in lower case, filled up with NUL.
+/// An extension in lower case, filled up with NUL, which no extension has: the order is that of the
+/// extensions.
 type Key = [u8; EXTENSION_LEN];
 
 /// The media types of files, by the extensions of their names.
+///
+/// A table of 1 MiB may have 250000 extensions. They lie in one piece, because as a rule it is a
+/// worker that drops it at last, which has other things to do than to free each by itself.
 pub(crate) struct MediaTypes {
     /// The file that was loaded; empty if there is none.
     name: CString,
-    /// Where in `types` is the media type of an extension.
-    places: RBTree<Key, Place>,
-    /// The media types, without anything between them.
-    types: KVVec<u8>,
+    /// The extensions, in the order of their octets.
+    rows: KVVec<Row>,
+    /// What rows are about, without anything between.
+    octets: KVVec<u8>,
 }
 
-/// A part of [`MediaTypes::types`].
+/// An extension, in lower case, and its media type.
+#[derive(Clone, Copy)]
+struct Row {
+    extension: Place,
+    media_type: Place,
+}
+
+/// A part of [`MediaTypes::octets`].
 #[derive(Clone, Copy)]
 struct Place {
     start: u32,
@@ -58,24 +70,31 @@ impl MediaTypes {
 
     /// The media type of an extension in the table that was loaded.
     fn look_up(&self, extension: &[u8]) -> Option<&[u8]> {
-        if self.places.is_empty() {
-            return None;
+        let mut rows = &*self.rows;
+        // (The search of slices has an index check that the compiler can't prove away.)
+        loop {
+            let (before, rest) = rows.split_at_checked(rows.len() >> 1)?;
+            let (row, after) = rest.split_first()?;
+            let wanted = extension.iter().map(u8::to_ascii_lowercase);
+            rows = match wanted.cmp(self.at(row.extension)?.iter().copied()) {
+                Ordering::Equal => return self.at(row.media_type),
+                Ordering::Less => before,
+                Ordering::Greater => after,
+            };
         }
-        let place = self.places.get(&key(extension)?)?;
-        self.at(*place)
     }
 
-    /// The media type at a place.
+    /// The octets at a place.
     fn at(&self, place: Place) -> Option<&[u8]> {
         let start = usize::try_from(place.start).ok()?;
-        self.types.get(start..usize::try_from(place.end).ok()?)
+        self.octets.get(start..usize::try_from(place.end).ok()?)
     }
 
     /// Reads the file called `name`; no file if that is empty. What is wrong with it goes to the
     /// kernel's log.
     pub(super) fn load(name: &CStr, context: &MaySleep) -> Result<Self> {
         if name.is_empty() {
-            return Self::new(name, b"");
+            return Self::new(name, b"", context);
         }
         if !octets(name).starts_with(b"/") {
             pr_err!("mime_types={}: not an absolute name\n", name);
@@ -90,19 +109,23 @@ impl MediaTypes {
             };
             pr_err!("mime_types={}: {} ({:?})\n", name, why, error);
         })?;
-        Self::new(name, octets.get(..len).ok_or(EINVAL)?)
+        Self::new(name, octets.get(..len).ok_or(EINVAL)?, context)
     }
 
     /// Takes in the table that was read from the file called `name`.
-    fn new(name: &CStr, table: &[u8]) -> Result<Self> {
+    fn new(name: &CStr, table: &[u8], context: &MaySleep) -> Result<Self> {
         let mut all = Self {
             name: CString::try_from(name)?,
-            places: RBTree::new(),
-            // No media type is there more often than in the table.
-            types: KVVec::from_elem(0, table.len(), GFP_KERNEL)?,
+            rows: KVVec::new(),
+            // No word is there more often than in the table.
+            octets: KVVec::from_elem(0, table.len(), GFP_KERNEL)?,
         };
         let mut last = Place { start: 0, end: 0 };
+        let mut end = 0;
+        let mut sorted = RBTree::new();
+        let mut count: usize = 0;
         for entry in Entries::new(table) {
+            context.yield_now();
             let entry = entry.map_err(|bad| {
                 let why = match bad.reason {
                     BadWord::MediaType => "not a media type",
@@ -112,23 +135,36 @@ impl MediaTypes {
                 EINVAL
             })?;
             if all.at(last) != Some(entry.media_type) {
-                last = all.add(last.end, entry.media_type)?;
+                last = all.add(end, entry.media_type)?;
+                end = last.end;
             }
             let key = key(entry.extension).ok_or(EINVAL)?;
-            all.places.try_create_and_insert(key, last, GFP_KERNEL)?;
+            let extension = key.get(..entry.extension.len()).ok_or(EINVAL)?;
+            let extension = all.add(end, extension)?;
+            end = extension.end;
+            let row = Row {
+                extension,
+                media_type: last,
+            };
+            let before = sorted.try_create_and_insert(key, row, GFP_KERNEL)?;
+            count = count.saturating_add(usize::from(before.is_none()));
+        }
+        all.rows = KVVec::with_capacity(count, GFP_KERNEL)?;
+        for row in sorted.values() {
+            all.rows.push_within_capacity(*row)?;
         }
         Ok(all)
     }
 
-    /// Puts a media type at `start`.
-    fn add(&mut self, start: u32, media_type: &[u8]) -> Result<Place> {
-        let len = u32::try_from(media_type.len())?;
+    /// Puts octets at `start`.
+    fn add(&mut self, start: u32, octets: &[u8]) -> Result<Place> {
+        let len = u32::try_from(octets.len())?;
         let end = start.checked_add(len).ok_or(EOVERFLOW)?;
         let room = self
-            .types
+            .octets
             .get_mut(usize::try_from(start)?..usize::try_from(end)?)
             .ok_or(EOVERFLOW)?;
-        for (to, from) in room.iter_mut().zip(media_type) {
+        for (to, from) in room.iter_mut().zip(octets) {
             *to = *from;
         }
         Ok(Place { start, end })

@@ -11,6 +11,7 @@ load
 python_checks <<'END_OF_PYTHON'
 from http_client import *
 from email.utils import parsedate_to_datetime
+from urllib.parse import quote
 import errno
 
 put("index.html", "index")
@@ -92,6 +93,17 @@ is_("of two for an extension the last counts", (load_table("text/x-one weird\nte
 is_("of what isn't in the new one", content_type("/a.txt"), "text/plain; charset=utf-8")
 is_("many", (load_table("".join("application/x-%d ext%d\n" % (i, i) for i in range(20000))), [(put("n.ext%d" % i, "x"), content_type("/n.ext%d" % i))[1] for i in (0, 9999, 19999)]),
     (0, ["application/x-%d" % i for i in (0, 9999, 19999)]))
+def typed(extension):
+    """The media type of a file with this extension."""
+    put(b"n." + octets(extension), "x")
+    return content_type("/n." + quote(octets(extension), safe=""))
+# Those that are first or last in order, or between others; and those that are none of them.
+ordered = ["0", "ab", "abc", "abcd", "b", "c-1", "c0", "{", "~", "~~", "\u00e9".encode(), b"\xff", "z" * 64]
+is_("in any order", load_table(b"".join(b"application/x-%d %s\n" % (len(ordered) - i, octets(word)) for i, word in reversed(list(enumerate(ordered))))), 0)
+for i, word in enumerate(ordered):
+    is_("extension %r" % word, typed(word), "application/x-%d" % (len(ordered) - i))
+for word in "00", "a", "aa", "abb", "abcc", "abce", "c", "c-", "c-0", "d", "z" * 63, "z" * 65, "}", "~}", "~~~", b"\xfe", b"\xff\xff":
+    true("not extension %r" % word, not typed(word).startswith("application/x-"))
 setting("mime_types", "\n")
 is_("and none", (value("mime_types"), [content_type(t) for t in ("/h.weird", "/a.txt")], ask("/h.weird").get("X-Content-Type-Options")),
     ("", ["application/octet-stream", "text/plain; charset=utf-8"], "nosniff"))
