@@ -436,6 +436,18 @@ pub(super) fn write_reference(
     }
 }
 
+/// How many octets [`write_reference`] writes.
+pub(crate) fn reference_len(name: &[u8], is_directory: bool, query: Option<&[u8]>) -> usize {
+    let octets = |all: &[u8], is_kept: fn(u8) -> bool| {
+        let lens = all.iter().map(|octet| if is_kept(*octet) { 1 } else { 3 });
+        lens.fold(0usize, usize::wrapping_add)
+    };
+    let path = octets(name, token::is_path).wrapping_add(1);
+    let slash = usize::from(is_directory && !name.is_empty());
+    let query = query.map_or(0, |query| octets(query, token::is_query).wrapping_add(1));
+    path.wrapping_add(slash).wrapping_add(query)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -446,6 +458,9 @@ mod tests {
         let mut out = Writer::new(&mut octets);
         write_reference(&mut out, name, is_directory, query);
         let len = out.finish().unwrap_or(0);
+        if len != 0 {
+            assert_eq!(len, reference_len(name, is_directory, query));
+        }
         octets[..len].to_vec()
     }
 

@@ -72,6 +72,9 @@ pub(super) const HEAD_LEN: Range = Range::new(256, 65536);
 /// Of the input that is read and thrown away before a connection is closed: up to 1 GiB.
 pub(super) const DISCARD: Range = Range::new(0, 1_073_741_824);
 
+/// Octets of the longest target of a request, whatever its head may have. A Location is as long.
+pub(super) const TARGET_LEN: usize = 4096;
+
 /// A setting that is text.
 pub(super) trait Setting: Sized {
     /// Makes it of its text. What is wrong with that is `EINVAL`; what it names may be missing, and
@@ -255,6 +258,14 @@ impl Config {
             error_pages: first(ErrorPages::DEFAULT, context)?,
             media_types: Arc::new(media_types, GFP_KERNEL)?,
         })
+    }
+}
+
+impl Config {
+    /// Octets of the longest target of a request.
+    pub(super) fn target_limit(&self) -> usize {
+        let head = usize::try_from(self.max_header_len);
+        head.unwrap_or(TARGET_LEN).min(TARGET_LEN)
     }
 }
 

@@ -137,11 +137,10 @@ pub(super) enum Phase {
     /// For the head of a request.
     #[default]
     Receiving,
-    /// For a file to be opened; or for the error page for that reason.
-    Opening(Pending, Option<Reason>),
-    /// For nothing: the file can't be opened, because its file system doesn't answer others; or the
-    /// error page for that reason.
-    Refused(Option<Reason>),
+    /// For a file to be opened.
+    Opening(Pending, Purpose),
+    /// For nothing: the file can't be opened, because its file system doesn't answer others.
+    Refused(Purpose),
     /// For room in the send buffer, or for octets of a file.
     Sending(Response),
     /// For the rest of the request's body, after the response.
@@ -170,6 +169,17 @@ impl Phase {
             },
         }
     }
+}
+
+/// What a file is opened for.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    /// To answer the request, which is still unread.
+    Answer,
+    /// To be the content of an answer with an error, for that reason. The request is still unread.
+    Page(Reason),
+    /// The same for what is no request, or came too late; and whether it can be told to be a HEAD.
+    Refusal(Reason, bool),
 }
 
 /// Which limit the deadline stands for.

@@ -40,7 +40,10 @@ use crate::http::request::{
     Request, //
 };
 use crate::http::response::Status;
-use crate::http::target::Path;
+use crate::http::target::{
+    self,
+    Path, //
+};
 use kernel::prelude::*;
 
 /// The longest body of a request that is passed over: 1 MiB, as nginx's client_max_body_size. There
@@ -225,6 +228,10 @@ pub(super) fn decide<'a>(
         Ok(path) => {
             let query = query(request, path, config);
             match dispatch(request, config, now, || found.or_else(|| resolve(&query))) {
+                Some(Action::AddSlash) if !can_be_told(&path, request, config) => reject(
+                    Status::UriTooLong,
+                    "With a slash behind its path the target would be too long.",
+                ),
                 Some(action) => action,
                 None => return Decision::Open(query, None),
             }
@@ -260,7 +267,7 @@ pub(super) fn refuse(
 }
 
 /// The answer for `reason` with `page`, or without if that is no file.
-fn with_page(reason: Reason, page: Resolution) -> Action {
+pub(super) fn with_page(reason: Reason, page: Resolution) -> Action {
     match page {
         Resolution::File(document) => Action::ErrorPage(reason, document),
         Resolution::Listing(..)
@@ -270,6 +277,14 @@ fn with_page(reason: Reason, page: Resolution) -> Action {
         | Resolution::Busy
         | Resolution::Failed => Action::Reject(reason),
     }
+}
+
+/// Whether a client that follows the Location with a slash behind `path` can be answered: that may
+/// be thrice as long as the target was, and is the target of the next request.
+#[inline(never)]
+fn can_be_told(path: &Path<'_>, request: &Request<'_>, config: &Config) -> bool {
+    let len = target::reference_len(path.name, true, request.target.query);
+    len <= config.target_limit()
 }
 
 /// The answer that something is wrong.

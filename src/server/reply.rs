@@ -4,7 +4,8 @@
 
 use super::config::{
     copy,
-    Config, //
+    Config,
+    TARGET_LEN, //
 };
 use super::content::{
     Content,
@@ -24,6 +25,7 @@ use super::lookup::{
 };
 use crate::http::content_coding::Coding;
 use crate::http::date;
+use crate::http::extra_fields;
 use crate::http::framing::Body;
 use crate::http::listing::Format;
 use crate::http::media_type;
@@ -47,10 +49,9 @@ use crate::http::target::Path;
 use crate::linux::random;
 use kernel::prelude::*;
 
-/// Octets of the buffer in which a head, or a small response, is composed. The longest are those
-/// with the path of the request in them, which is as long as a target may be, and thrice that when
-/// each octet is percent-encoded; a Location that doesn't fit makes the response a 414.
-pub(super) const HEAD_LEN: usize = 4096;
+/// Octets of the buffer in which a head, or a small response, is composed: a Location, the fields
+/// that are added, a small content, and room for the rest.
+pub(super) const HEAD_LEN: usize = TARGET_LEN + extra_fields::LEN + SMALL_LEN + 1024;
 
 /// Octets of the longest content of ours.
 const SMALL_LEN: usize = 400;
@@ -202,11 +203,7 @@ impl<'a> Reply<'a> {
                     },
                     out,
                 );
-                // Nothing else is so long that there is no room for it.
-                match short {
-                    Some(len) => (status, Some((len, None))),
-                    None => self.reject(Reason::new(Status::UriTooLong, ""), out),
-                }
+                (status, short.map(|len| (len, None)))
             }
             Action::Options => self.reject(Reason::new(Status::NoContent, ""), out),
             Action::Reject(reason) => self.reject(reason, out),

@@ -10,6 +10,7 @@ mod deadline;
 use super::connection::{
     Connection,
     Phase,
+    Purpose,
     State,
     Timer, //
 };
@@ -73,6 +74,7 @@ use crate::linux::sock::{
     Sock, //
 };
 use crate::linux::stream::Stream;
+use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 
 /// The path of the document root.
@@ -179,18 +181,18 @@ impl<'a> Turn<'a> {
     fn step(&mut self) -> Next {
         match &mut self.state.phase {
             Phase::Receiving => self.receive(None),
-            Phase::Opening(job, reason) => {
+            Phase::Opening(job, purpose) => {
                 let Some(Output::Opened(resolution)) = job.result() else {
                     return Next::Wait;
                 };
-                let opened = (resolution, *reason);
+                let purpose = *purpose;
                 self.state.phase = Phase::Receiving;
-                self.receive(Some(opened))
+                self.opened(resolution, purpose)
             }
-            Phase::Refused(reason) => {
-                let opened = (Resolution::Busy, *reason);
+            Phase::Refused(purpose) => {
+                let purpose = *purpose;
                 self.state.phase = Phase::Receiving;
-                self.receive(Some(opened))
+                self.opened(Resolution::Busy, purpose)
             }
             Phase::Sending(response) => match response.finish_reading() {
                 Reading::Ready => self.send(),
@@ -294,7 +296,8 @@ impl<'a> Turn<'a> {
             Decision::Open(query, reason) => {
                 let place = lookup::place(root, &query, &mut self.local.lookup, may_sleep);
                 let task = lookup::Open::new(&config.document_root, &query, place);
-                return self.open(task, place, reason);
+                let opening = self.open(task, place, reason.map_or(Purpose::Answer, Purpose::Page));
+                return opening.unwrap_or(Next::End(Close::Abort, Counter::OutOfMemory));
             }
         };
         if let Err(bad) = path {
@@ -335,24 +338,33 @@ impl<'a> Turn<'a> {
         Next::Wait
     }
 
-    /// Opens a file in a work item; the error page for `reason`, if there is one.
+    /// Goes on with what was opened for that purpose.
+    fn opened(&mut self, resolution: Resolution, purpose: Purpose) -> Next {
+        match purpose {
+            Purpose::Answer => self.receive(Some((resolution, None))),
+            Purpose::Page(reason) => self.receive(Some((resolution, Some(reason)))),
+            Purpose::Refusal(reason, is_head) => {
+                self.conclude(dispatch::with_page(reason, resolution), is_head)
+            }
+        }
+    }
+
+    /// Opens a file in a work item. Fails if there is no memory for that.
     #[inline(never)]
-    fn open(&mut self, task: Result<lookup::Open>, place: Place, reason: Option<Reason>) -> Next {
+    fn open(&mut self, task: Result<lookup::Open>, place: Place, purpose: Purpose) -> Result<Next> {
         let (shared, limit) = (self.worker.shared(), self.local.config.max_connect);
-        let job = task
-            .map_err(|_| Refused::NoMemory)
-            .and_then(|task| Pending::start(Task::Open(task), place, self.sock, shared, limit));
-        match job {
+        let task = Task::Open(task?);
+        match Pending::start(task, place, self.sock, shared, limit) {
             Ok(job) => {
-                self.state.phase = Phase::Opening(job, reason);
-                self.deferred(Counter::DeferredLookup)
+                self.state.phase = Phase::Opening(job, purpose);
+                Ok(self.deferred(Counter::DeferredLookup))
             }
             Err(Refused::Silent) => {
                 self.count(Counter::StorageRefused);
-                self.state.phase = Phase::Refused(reason);
-                Next::Go
+                self.state.phase = Phase::Refused(purpose);
+                Ok(Next::Go)
             }
-            Err(Refused::NoMemory) => Next::End(Close::Abort, Counter::OutOfMemory),
+            Err(Refused::NoMemory) => Err(ENOMEM),
         }
     }
 
@@ -370,8 +382,7 @@ impl<'a> Turn<'a> {
         self.refuse(Reason::new(bad.status(), bad.name()), is_head)
     }
 
-    /// Refuses what is no request, or is one that came too late. An error page that isn't in memory
-    /// is not waited for.
+    /// Refuses what is no request, or is one that came too late.
     #[inline(never)]
     fn refuse(&mut self, reason: Reason, is_head: bool) -> Next {
         let local = &mut *self.local;
@@ -381,11 +392,17 @@ impl<'a> Turn<'a> {
         let decision = dispatch::refuse(reason, &local.config, |query| {
             lookup::resolve(root, query, Reach::Cached, buffer, shared, may_sleep)
         });
-        let action = match decision {
-            Decision::Answer(action) => action,
-            Decision::Open(..) => Action::Reject(reason),
+        let (task, place) = match decision {
+            Decision::Answer(action) => return self.conclude(action, is_head),
+            Decision::Open(query, _) => {
+                let place = lookup::place(root, &query, &mut local.lookup, may_sleep);
+                let task = lookup::Open::new(&local.config.document_root, &query, place);
+                (task, place)
+            }
         };
-        self.conclude(action, is_head)
+        let opening = self.open(task, place, Purpose::Refusal(reason, is_head));
+        // Without memory it is refused without the page.
+        opening.unwrap_or_else(|_| self.conclude(Action::Reject(reason), is_head))
     }
 
     /// Begins a response that is the last of the connection. What has come is not read.
@@ -408,7 +425,9 @@ impl<'a> Turn<'a> {
         let head = self.local.head.get(..plan.len).unwrap_or(&[]);
         let cache = &mut self.local.cache;
         let fragments = fragments.and_then(|mut fragments| {
-            cache.append(head, &mut fragments)?;
+            for piece in head.chunks(PAGE_SIZE) {
+                cache.append(piece, &mut fragments)?;
+            }
             Ok(fragments)
         });
         let Ok(fragments) = fragments else {

@@ -160,7 +160,7 @@ fn limits(config: &Config) -> Limits {
     let head = usize::try_from(config.max_header_len).unwrap_or(8192);
     Limits {
         head,
-        target: head.min(4096),
+        target: config.target_limit(),
         ..Limits::default()
     }
 }

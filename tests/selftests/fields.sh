@@ -242,6 +242,19 @@ for code in pages:
     if code != 408:
         r = failing(code)
         is_("page of %d" % code, (r.status, r.body), (code, b"page of %d" % code))
+# A Location may be as long as a target: "/dir/?" and the query, of which quotes become three octets.
+def redirected(query, **more):
+    r = ask("/dir?" + query, **more)
+    return r.status, len(r.get("Location") or ""), r.body == b"page of 414"
+is_("a Location as long as a target may be", [redirected("q" * 4090), redirected('"' * 1363 + "q")], [(301, 4096, False)] * 2)
+is_("page of 414, of a Location that is longer", [redirected("q" * 4091), redirected('"' * 1363 + "qq"), redirected('"' * 4000)], [(414, 0, True)] * 3)
+is_("HEAD of it", redirected("q" * 4091, method="HEAD"), (414, 0, False))
+setting("max_header_len", "300")
+is_("a target may be shorter", [redirected("q" * 200), redirected('"' * 98), redirected('"' * 99)], [(301, 206, False), (301, 300, False), (414, 0, True)])
+setting("max_header_len", "8192")
+setting("extra_header", long)
+is_("with all the fields that can be added", redirected('"' * 1363 + "q"), (301, 4096, False))
+setting("extra_header", "\n")
 is_("their media types", [failing(code).get("Content-Type") for code in (400, 403, 405)], ["text/html; charset=utf-8", "text/plain; charset=utf-8", "application/json"])
 is_("405 has its Allow", failing(405).get("Allow"), "GET, HEAD, OPTIONS")
 is_("416 has its Content-Range", failing(416).get("Content-Range"), "bytes */10000")
@@ -415,7 +428,48 @@ if mkfs.ext4 -q -F "$tmp/image" && mount -o loop "$tmp/image" "$docroot/disk"; t
 		is "$state: the page of 404" "$(get /nothing | cksum)" "$(cksum <"$docroot/disk/404.html")"
 	done
 	sync && echo 3 >/proc/sys/vm/drop_caches
-	like "cold: a malformed request doesn't wait for it" "$(raw 'GET / HTTP/1.1\r\n\r\n' | head -n 1)" "^HTTP/1.1 400 "
+	sysctl_set error_pages "400=/disk/404.html 404=/disk/404.html 408=/disk/404.html 414=/disk/404.html 431=/disk/404.html 505=/disk/404.html"
+	python_checks <<'END_OF_PYTHON'
+import subprocess
+from http_client import *
+
+with open(os.path.join(docroot, b"disk/404.html"), "rb") as file:
+    page = file.read()
+sysctl("header_timeout", "1")
+
+def cold(what, sent, code, method="GET", junk=b""):
+    """What is no request is answered with a page that isn't in memory, once, and then the connection ends."""
+    subprocess.run("sync && echo 3 >/proc/sys/vm/drop_caches", shell=True, check=True)
+    before = stat()
+    with Connection() as c:
+        c.send(sent)
+        if junk:
+            time.sleep(0.01)
+            c.send(junk)
+        r = c.response(method)
+        is_("cold: " + what, (r.status, r.body == (b"" if method == "HEAD" else page), r.get("Content-Length"), c.end()), (code, True, str(len(page)), "closed"))
+    after = stat()
+    is_("cold: %s, counted once" % what, [after[n] - before[n] for n in ("requests", "responses_%d" % code)], [1, 1] if code != 408 else [0, 1])
+    true("cold: %s, by a work item" % what, after["deferred_lookup"] > before["deferred_lookup"], after)
+
+cold("a malformed request", b"GET / HTTP/1.1\r\n\r\n", 400)
+cold("a malformed request with more behind", b"GET / HTTP/1.1\r\n\r\n" + request("/a.txt") * 20, 400)
+cold("a malformed request with more to come", b"GET / HTTP/1.1\r\n\r\n", 400, junk=request("/a.txt") * 20)
+cold("a malformed HEAD", b"HEAD / HTTP/1.1\r\n\r\n", 400, "HEAD")
+cold("a malformed chunk", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400)
+cold("a request that takes too long", b"GET / HTTP/1.1\r\n", 408)
+cold("a HEAD that takes too long", b"HEAD / HTTP/1.1\r\n", 408, "HEAD")
+cold("a target that is too long", b"GET /" + b"a" * 5000, 414)
+cold("a head that is too long", b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 9000, 431)
+cold("another version", b"GET / HTTP/2.0\r\n\r\n", 505)
+sysctl("header_timeout", "10")
+for _ in range(20):
+    with Connection() as c:
+        c.send(b"GET / HTTP/1.1\r\n\r\n")
+        c.reset()
+true("who doesn't wait for the page is forgotten", wait_until(lambda: stat()["connections_open"] == 0), stat())
+END_OF_PYTHON
+	sync && echo 3 >/proc/sys/vm/drop_caches
 	is "cold: HEAD" "$(status /nothing --head)" 404
 	sysctl_set error_pages 404=/404.html
 	check "it can be unmounted" wait_for 10 umount "$docroot/disk"
