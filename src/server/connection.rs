@@ -150,6 +150,11 @@ pub(super) enum Phase {
 }
 
 impl Phase {
+    /// Whether it is the peer who has to do something for a response to go on.
+    pub(super) fn is_up_to_peer(&self) -> bool {
+        matches!(self, Phase::Sending(response) if !response.is_reading())
+    }
+
     /// Whether `event` is a reason for a turn. Octets that come while nothing is read are found
     /// when something is.
     fn awaits(&self, event: Event) -> bool {
@@ -190,7 +195,7 @@ pub(super) enum Timer {
     Header,
     /// The time between two requests.
     KeepAlive,
-    /// The time without progress of a response, or of the file system that it waits for.
+    /// The time for a file system to answer; for the peer there is [`Pace`].
     Send,
     /// The time until sending is tried again for which there was no memory.
     Memory,
@@ -214,6 +219,19 @@ impl Timer {
     }
 }
 
+/// The time in which a peer must take a part of what is sent: it begins when octets are sent and
+/// none are on their way, and begins anew at its end if the peer was fast enough. So there was
+/// always something to acknowledge in it, unless all was.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Pace {
+    /// Its end, in seconds of the monotonic clock.
+    pub(super) until: u64,
+    /// Its length.
+    pub(super) seconds: u32,
+    /// Octets that had been acknowledged when it began.
+    pub(super) mark: u64,
+}
+
 /// What a connection is in between. Behind the socket's lock.
 #[derive(Default)]
 pub(crate) struct State {
@@ -225,9 +243,12 @@ pub(crate) struct State {
     pub(super) scanned: usize,
     /// Octets of the request's body that were passed over.
     pub(super) drained: u64,
-    /// Octets that had been acknowledged when [`Timer::Send`] or [`Timer::KeepAlive`] was set, or
-    /// had come when [`Timer::Body`] was.
+    /// When what it stands for is over, in seconds of the monotonic clock.
+    pub(super) timer_until: u64,
+    /// Octets of the request's body that had come when [`Timer::Body`] was set.
     pub(super) mark: u64,
+    /// How fast the peer takes what is sent.
+    pub(super) pace: Pace,
     /// Octets that were thrown away while lingering.
     pub(super) discarded: u64,
     /// When lingering ends at last, in seconds of the monotonic clock.

@@ -440,6 +440,9 @@ impl<'a> Turn<'a> {
     /// Goes on with a response.
     #[inline(never)]
     fn send(&mut self) -> Next {
+        if self.stream.is_send_queue_empty() {
+            self.begin_pace();
+        }
         let Phase::Sending(response) = &mut self.state.phase else {
             return Next::Go;
         };

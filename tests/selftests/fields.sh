@@ -396,6 +396,33 @@ true("a reader at a fifth of the rate is cut off", end == "reset" and seconds >=
 is_("it is counted", stat()["timeout_send"], before + 1)
 end, got = download(200000, 6)
 true("one at four times the rate is not", end == "open" and got > 600000, end, got)
+# With a small send buffer each bit that is read makes room for more, long before the time is over.
+with open("/proc/sys/net/ipv4/tcp_wmem") as file:
+    wmem = file.read()
+with open("/proc/sys/net/ipv4/tcp_wmem", "w") as file:
+    file.write("4096 16384 32768")
+end, seconds = download(25000, 15)
+true("nor does a small send buffer help a slow one", end == "reset" and seconds >= 1, end, seconds)
+is_("it is counted, too", stat()["timeout_send"], before + 2)
+end, got = download(200000, 6)
+true("or harm a fast one", end == "open" and got > 600000, end, got)
+with open("/proc/sys/net/ipv4/tcp_wmem", "w") as file:
+    file.write(wmem)
+# Responses that are in the send buffer as a whole, and a connection that is idle, but for them.
+setting("keepalive_timeout", "0")
+with Connection(receive_buffer=4096) as c:
+    c.send(request("/a.txt") * 30)
+    began = time.monotonic()
+    true("who takes no octet of what is sent already is cut off", wait_until(lambda: stat()["timeout_send"] == before + 3, 15), stat())
+    true("not before the time", time.monotonic() - began >= 1.9)
+with Connection(receive_buffer=4096) as c:
+    for _ in range(12):
+        c.send(request("/a.txt"))
+        is_("who is sent little, and takes it, is not", len(c.response().body), 10000)
+        time.sleep(0.5)
+    true("nor who is idle", c.is_open(5))
+setting("keepalive_timeout", "15")
+before = stat()["timeout_send"] - 1
 setting("min_send_rate", "0")
 end, got = download(10000, 6)
 true("min_send_rate 0: the slow one is not", end == "open", end, got)

@@ -2,8 +2,12 @@
 
 //! The deadlines of a connection: what they stand for, and what is done when one has passed.
 
-use super::super::connection::Timer;
+use super::super::connection::{
+    Pace,
+    Timer, //
+};
 use super::super::dispatch::Reason;
+use super::super::stats::Counter;
 use super::{
     Next,
     Turn, //
@@ -15,36 +19,56 @@ use crate::linux::sock::Close;
 impl Turn<'_> {
     /// Sets what the deadline stands for, and when it is.
     pub(super) fn wait(&mut self, timer: Timer) {
-        let mut deadline = self.local.deadline(timer);
+        let mut until = self.local.deadline(timer);
         if timer == Timer::Linger {
-            deadline = deadline.min(self.state.linger_until);
+            until = until.min(self.state.linger_until);
         }
-        self.state.mark = self.octets_of(timer);
         self.state.timer = timer;
+        self.state.timer_until = until;
+        self.state.mark = self.state.drained;
+        self.set_deadline();
+    }
+
+    /// Begins to look at how fast the peer takes what is sent.
+    pub(super) fn begin_pace(&mut self) {
+        self.state.pace = Pace {
+            until: self.local.deadline(Timer::Send),
+            seconds: self.local.config.send_timeout,
+            mark: self.stream.acknowledged(),
+        };
+    }
+
+    /// Sets when the connection must be looked at again.
+    fn set_deadline(&self) {
+        let mut deadline = self.state.timer_until;
+        if !self.stream.is_send_queue_empty() {
+            deadline = deadline.min(self.state.pace.until);
+        }
         self.sock.data().set_deadline(deadline);
     }
 
-    /// Octets that tell whether what `timer` stands for makes progress: those that the peer has
-    /// acknowledged, or those of a body that have come.
-    fn octets_of(&self, timer: Timer) -> u64 {
-        match timer {
-            Timer::Send | Timer::KeepAlive => self.stream.acknowledged(),
-            Timer::Body => self.state.drained,
-            Timer::Header | Timer::Memory | Timer::Linger => 0,
-        }
-    }
-
-    /// Whether the peer was fast enough since the deadline was set: one octet at least, and `rate`
-    /// of them in each second of `seconds`.
-    fn has_progressed(&self, rate: u32, seconds: u32) -> bool {
-        let octets = self.octets_of(self.state.timer);
-        let wanted = u64::from(rate).saturating_mul(seconds.into());
-        octets.saturating_sub(self.state.mark) >= wanted.max(1)
+    /// Whether the peer has taken as many octets as it must since [`Self::begin_pace`].
+    fn has_kept_pace(&self) -> bool {
+        let pace = &self.state.pace;
+        let octets = self.stream.acknowledged().saturating_sub(pace.mark);
+        self.stream.is_send_queue_empty()
+            || is_enough(octets, self.local.config.min_send_rate, pace.seconds)
     }
 
     /// Does what is to be done when a deadline has passed.
     #[inline(never)]
     pub(super) fn late(&mut self) -> Next {
+        let now = self.local.now;
+        if self.state.pace.until <= now {
+            if !self.has_kept_pace() {
+                return Next::End(Close::Abort, Counter::TimeoutSend);
+            }
+            self.begin_pace();
+        }
+        if self.state.timer_until > now {
+            self.set_deadline();
+            return Next::Wait;
+        }
         let counter = self.state.timer.counter();
         let config = &self.local.config;
         match self.state.timer {
@@ -56,17 +80,20 @@ impl Turn<'_> {
                 self.refuse(reason, is_head)
             }
             Timer::KeepAlive if self.stream.unread() > 0 => Next::Go,
-            // The last response is still on its way. A request behind it would be answered by a
-            // RST, which takes with it what the peer has not read.
-            Timer::KeepAlive
-                if !self.stream.is_send_queue_empty()
-                    && self.has_progressed(config.min_send_rate, config.keepalive_timeout) =>
-            {
+            // The last response is still on its way, and the peer keeps pace. A request behind it
+            // would be answered by a RST, which takes with it what the peer has not read.
+            Timer::KeepAlive if !self.stream.is_send_queue_empty() => {
                 self.wait(Timer::KeepAlive);
                 Next::Wait
             }
             Timer::Header | Timer::KeepAlive | Timer::Linger => Next::End(Close::Orderly, counter),
-            Timer::Body if self.has_progressed(config.min_receive_rate, config.body_timeout) => {
+            Timer::Body
+                if is_enough(
+                    self.state.drained.saturating_sub(self.state.mark),
+                    config.min_receive_rate,
+                    config.body_timeout,
+                ) =>
+            {
                 self.wait(Timer::Body);
                 Next::Go
             }
@@ -75,14 +102,19 @@ impl Turn<'_> {
                 self.count(counter);
                 self.begin_linger()
             }
-            // There is no event until a third of the send buffer is free: megabytes, which a slow
-            // client may need longer for.
-            Timer::Send if self.has_progressed(config.min_send_rate, config.send_timeout) => {
+            // The peer may take as long as it keeps pace.
+            Timer::Send if self.state.phase.is_up_to_peer() => {
                 self.wait(Timer::Send);
-                Next::Wait
+                Next::Go
             }
             Timer::Memory => Next::Go,
             Timer::Send => Next::End(Close::Abort, counter),
         }
     }
+}
+
+/// Whether `octets` in `seconds` are enough for `rate`: one octet at least.
+fn is_enough(octets: u64, rate: u32, seconds: u32) -> bool {
+    let wanted = u64::from(rate).saturating_mul(seconds.into());
+    octets >= wanted.max(1)
 }
