@@ -30,6 +30,11 @@ static const struct {
 	unsigned int more_fields;
 } heads[] = {
 	{ "minimal", "GET / HTTP/1.1\r\nHost: a\r\n", 0 },
+	{ "keep-alive",
+	  "GET /f1k.html HTTP/1.1\r\n"
+	  "Host: 10.0.0.1\r\n"
+	  "User-Agent: hammer\r\n"
+	  "Accept: */*\r\n", 0 },
 	{ "ab",
 	  "GET /index.html HTTP/1.0\r\n"
 	  "Connection: Keep-Alive\r\n"
@@ -54,6 +59,25 @@ static const struct {
 	  "Accept-Encoding: gzip, deflate, br\r\n"
 	  "Accept-Language: en-US,en;q=0.5\r\n"
 	  "Cache-Control: no-cache\r\n", 0 },
+	{ "revalidate",
+	  "GET /assets/app.css HTTP/1.1\r\n"
+	  "Host: www.example.com\r\n"
+	  "Connection: keep-alive\r\n"
+	  "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 "
+	  "(KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36\r\n"
+	  "sec-ch-ua: \"Chromium\";v=\"126\", \"Not.A/Brand\";v=\"8\"\r\n"
+	  "sec-ch-ua-mobile: ?0\r\n"
+	  "sec-ch-ua-platform: \"Linux\"\r\n"
+	  "Accept: */*\r\n"
+	  "Sec-Fetch-Site: same-origin\r\n"
+	  "Sec-Fetch-Mode: no-cors\r\n"
+	  "Sec-Fetch-Dest: style\r\n"
+	  "Referer: http://www.example.com/\r\n"
+	  "Accept-Encoding: gzip, deflate, br, zstd\r\n"
+	  "Accept-Language: en-US,en;q=0.9\r\n"
+	  "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark\r\n"
+	  "If-None-Match: \"65c8a1f2-1b7a\"\r\n"
+	  "If-Modified-Since: Sun, 11 Feb 2024 10:20:30 GMT\r\n", 0 },
 	{ "100 fields", "GET / HTTP/1.1\r\nHost: a\r\n", 99 },
 };
 
