@@ -166,30 +166,43 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// A field that may be given once, and how often it was.
-#[derive(Clone, Copy, Debug, Default)]
-struct Note<'a> {
-    /// The value of its first line.
-    first: Option<&'a [u8]>,
-    /// Whether there is a second line.
-    repeated: bool,
+/// A field that may be given once: how often it was, and the value of its first line.
+#[derive(Clone, Copy, Debug)]
+enum Note<'a> {
+    /// There is no line.
+    Absent,
+    /// There is one line.
+    Once(&'a [u8]),
+    /// There are more lines.
+    Repeated(&'a [u8]),
 }
 
 impl<'a> Note<'a> {
     /// Notes one more line.
     #[inline]
     fn add(&mut self, value: &'a [u8]) {
-        if self.first.is_some() {
-            self.repeated = true;
-        } else {
-            self.first = Some(value);
+        *self = match *self {
+            Note::Absent => Note::Once(value),
+            Note::Once(first) | Note::Repeated(first) => Note::Repeated(first),
+        }
+    }
+
+    /// The value of the first line.
+    #[inline]
+    fn first(&self) -> Option<&'a [u8]> {
+        match *self {
+            Note::Absent => None,
+            Note::Once(first) | Note::Repeated(first) => Some(first),
         }
     }
 
     /// The value, if there is exactly one line.
     #[inline]
     fn once(&self) -> Option<&'a [u8]> {
-        self.first.filter(|_| !self.repeated)
+        match *self {
+            Note::Once(value) => Some(value),
+            Note::Absent | Note::Repeated(_) => None,
+        }
     }
 }
 
@@ -243,13 +256,13 @@ impl<'a> Request<'a> {
             expect: Expect::Nothing,
             upgrade: false,
             host: None,
-            accept_encoding: Note::default(),
-            if_match: Note::default(),
-            if_none_match: Note::default(),
-            if_modified_since: Note::default(),
-            if_unmodified_since: Note::default(),
-            if_range: Note::default(),
-            range: Note::default(),
+            accept_encoding: Note::Absent,
+            if_match: Note::Absent,
+            if_none_match: Note::Absent,
+            if_modified_since: Note::Absent,
+            if_unmodified_since: Note::Absent,
+            if_range: Note::Absent,
+            range: Note::Absent,
             fields: Fields { octets: b"" },
         }
     }
@@ -299,10 +312,10 @@ impl<'a> Request<'a> {
 
     /// Whether there is a precondition (RFC 9110 13.1).
     pub(crate) fn is_conditional(&self) -> bool {
-        self.if_match.first.is_some()
-            || self.if_none_match.first.is_some()
-            || self.if_modified_since.first.is_some()
-            || self.if_unmodified_since.first.is_some()
+        self.if_match.first().is_some()
+            || self.if_none_match.first().is_some()
+            || self.if_modified_since.first().is_some()
+            || self.if_unmodified_since.first().is_some()
     }
 
     /// The lines of Accept-Encoding; `None` if there is none.
@@ -333,7 +346,7 @@ impl<'a> Request<'a> {
 
     /// If-Range: `None` if there is none, `Some(None)` if it is repeated, which makes it invalid.
     pub(crate) fn if_range(&self) -> Option<Option<&'a [u8]>> {
-        self.if_range.first.map(|_| self.if_range.once())
+        self.if_range.first().map(|_| self.if_range.once())
     }
 
     /// Range; `None` also if it is repeated, which makes it invalid (RFC 9110 14.2).
@@ -343,12 +356,9 @@ impl<'a> Request<'a> {
 
     /// The lines of the field noted in `note`, called `name`.
     fn lines(&self, note: &Note<'a>, name: &'static [u8]) -> Option<Lines<'a>> {
-        let first = note.first?;
-        Some(Lines {
-            first: Some(first),
-            name,
-            rest: note.repeated.then_some(self.fields),
-        })
+        let first = Some(note.first()?);
+        let rest = note.once().is_none().then_some(self.fields);
+        Some(Lines { first, name, rest })
     }
 }
 

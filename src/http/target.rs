@@ -162,12 +162,18 @@ fn split_query(octets: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 /// Whether `octets` are a host that is not empty, perhaps with a port, and nothing else.
-#[inline]
+#[inline(always)]
 pub(super) fn is_authority(octets: &[u8]) -> bool {
-    scan::is_domain(octets) || authority_port(octets).is_some()
+    // As nearly all are written.
+    let host = match octets {
+        [host @ .., b':', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9'] => host,
+        _ => octets,
+    };
+    scan::is_domain(host) || authority_port(octets).is_some()
 }
 
 /// The port of `host [ ":" port ]`: `None` if `octets` are not that, `Some(None)` without a colon.
+#[inline(never)]
 fn authority_port(octets: &[u8]) -> Option<Option<&[u8]>> {
     let rest = if let Some(literal) = octets.strip_prefix(b"[") {
         let end = literal.iter().position(|&octet| octet == b']')?;
@@ -451,6 +457,25 @@ pub(crate) fn reference_len(name: &[u8], is_directory: bool, query: Option<&[u8]
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn usual_hosts_are_read_as_any_authority_is() {
+        for host in [
+            "www.example.com",
+            "www.example.com:8080",
+            "127.0.0.1:8080",
+            "a-host:80:8080",
+        ] {
+            for place in 0..host.len() {
+                for octet in 0..=255 {
+                    let mut other = host.as_bytes().to_vec();
+                    other[place] = octet;
+                    let is_authority = is_authority(&other);
+                    assert_eq!(is_authority, authority_port(&other).is_some());
+                }
+            }
+        }
+    }
 
     /// The reference to a path, as it is written.
     fn reference(name: &[u8], is_directory: bool, query: Option<&[u8]>) -> std::vec::Vec<u8> {

@@ -126,8 +126,9 @@ pub(super) fn is_space(octet: u8) -> bool {
 pub(super) fn trim(octets: &[u8]) -> &[u8] {
     // As nearly all field values are written.
     if let [b' ', value @ ..] = octets {
-        if let [first, .., last] = value {
-            if !is_space(*first) && !is_space(*last) {
+        if let ([first, ..], [.., last]) = (value, value) {
+            // What is above SP is no white space.
+            if *first > b' ' && *last > b' ' {
                 return value;
             }
         }
