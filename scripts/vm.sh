@@ -358,7 +358,10 @@ wait "$reader" || :
 machine_pid=
 if [ ! -s "$dir/status" ]; then
 	cat "$dir/errors" >&2
-	say "the machine died; the end of its kernel log:"
+	# The end alone may be the end of a long trace.
+	say "the machine died; what its kernel complained of, and the end of its log:"
+	sed -n '/rust-tux: init/,$p' "$dir/console" | grep -aE -m 2 -A 12 \
+		-f <(grep -v '^#' "$repo/tests/selftests/complaints") >&2 || :
 	tail -n 60 "$dir/console" >&2 || :
 	exit 125
 fi
