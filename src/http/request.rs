@@ -9,8 +9,8 @@
 //! octets arrive.
 //!
 //! What nearly all clients write is read by words and whole names, in a few instructions
-//! (`name::usual`, `scan::skip_line`); these say `None` of anything else, and never refuse. What
-//! they leave is read, and perhaps refused, by code that goes by octets and has all the rules.
+//! (`line::usual_start`, `name::usual`, `scan::skip_line`); these never refuse. What they leave is
+//! read, and perhaps refused, by code that goes by octets and has all the rules.
 
 mod line;
 mod message;
@@ -451,32 +451,62 @@ pub(crate) fn has_new_line(octets: &[u8], len: usize) -> bool {
 /// Reads a head into `request`, and says how many octets it has.
 #[inline]
 fn head<'a>(octets: &'a [u8], limits: &Limits, request: &mut Request<'a>) -> Result<usize, Stop> {
-    let rest = line::skip_empty(octets)?;
-    let rest = line::method(rest, &mut request.method)?;
-    let (target, path_len, rest) = line::target(rest, limits.target)?;
-    let (version, fields) = line::version(rest)?;
-    request.target.parse(target, path_len, request.method)?;
-    request.version = version;
-
+    let fields = match line::usual_start(octets, limits.target, request) {
+        Some(rest) => rest,
+        None => line::start(octets, limits.target, request)?,
+    };
     let mut message = Message::default();
-    let mut left = limits.fields;
-    let mut rest = fields;
-    while let Some((name, after)) = line::field_name(rest)? {
-        rest = line::skip_value(after)?;
-        if left == 0 {
-            return Err(BadRequest::TooManyFields.into());
-        }
-        left = left.wrapping_sub(1);
-        if name != Name::Other {
-            // What was skipped is the value and a CRLF.
-            let len = after.len().wrapping_sub(rest.len()).wrapping_sub(2);
-            let value = token::trim(after.get(..len).unwrap_or_default());
-            message.note(request, name, value)?;
-        }
-    }
+    let rest = field_lines(fields, limits.fields, request, &mut message)?;
     message.finish(request)?;
     let field_lines = fields.len().wrapping_sub(rest.len());
     request.fields.octets = fields.get(..field_lines).unwrap_or_default();
     // `rest` still has the empty line, a CRLF.
     Ok(octets.len().wrapping_sub(rest.len()).wrapping_add(2))
+}
+
+/// Reads field lines, and returns what follows them: the empty line.
+#[inline(never)]
+fn field_lines<'a>(
+    octets: &'a [u8],
+    limit: usize,
+    request: &mut Request<'a>,
+    message: &mut Message,
+) -> Result<&'a [u8], Stop> {
+    let mut rest = octets;
+    let mut count = 0usize;
+    loop {
+        // Most lines are passed over in here, without a call: what they need stays in registers.
+        let usual = loop {
+            match line::usual_field(rest) {
+                Some((Name::Other, _, Ok(after))) => {
+                    rest = after;
+                    count = count.wrapping_add(1);
+                }
+                usual => break usual,
+            }
+        };
+        // Nothing of what was passed over is noted or refused: it is early enough to count it now.
+        if count > limit {
+            return Err(BadRequest::TooManyFields.into());
+        }
+        let (name, value, end) = match usual {
+            Some(usual) => usual,
+            None if rest.starts_with(b"\r\n") => return Ok(rest),
+            None => line::field(rest)?,
+        };
+        rest = match end {
+            Ok(after) => after,
+            Err(unread) => line::end_of_value(unread)?,
+        };
+        count = count.wrapping_add(1);
+        if count > limit {
+            return Err(BadRequest::TooManyFields.into());
+        }
+        if name != Name::Other {
+            // The value still has its CRLF.
+            let len = value.len().wrapping_sub(rest.len()).wrapping_sub(2);
+            let value = token::trim(value.get(..len).unwrap_or_default());
+            message.note(request, name, value)?;
+        }
+    }
 }

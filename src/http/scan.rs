@@ -60,6 +60,14 @@ fn first(marks: u64) -> usize {
     usize::try_from(marks.trailing_zeros() / 8).unwrap_or(0)
 }
 
+/// Sixteen octets as two words.
+#[inline(always)]
+fn words(octets: &[u8; 16]) -> [u64; 2] {
+    // CAST: One half each is meant.
+    let words = u128::from_le_bytes(*octets);
+    [words as u64, (words >> 64) as u64]
+}
+
 /// The length of the longest prefix of `octets` of which `class` is true.
 ///
 /// `marks` marks what `class` refuses, and perhaps more. From the first mark on it goes by octets:
@@ -96,60 +104,69 @@ pub(super) fn field_len(octets: &[u8]) -> usize {
     prefix(octets, control, is_field)
 }
 
-/// What follows the first CRLF, if nothing but visible ASCII and SP is before it, and 14 octets come
-/// after it.
+/// Skips a line that is nothing but visible ASCII and SP, and its CRLF.
 ///
-/// `None` says nothing: neither whether there is a CRLF, nor whether what is there may be.
+/// If it is not that, or less than 16 octets follow it, `Err` is where it has to be read with more
+/// care: all octets before are visible ASCII or SP.
 #[inline(always)]
-pub(super) fn skip_line(octets: &[u8]) -> Option<&[u8]> {
-    // Most lines end soon.
-    match skip_words(octets)? {
-        Skipped::Line(rest) => Some(rest),
-        Skipped::Words(rest) => skip_long_line(rest),
-    }
-}
-
-/// [`skip_line`] for the other lines.
-#[inline(never)]
-fn skip_long_line(octets: &[u8]) -> Option<&[u8]> {
-    let mut rest = octets;
+pub(super) fn skip_line(octets: &[u8]) -> Result<&[u8], &[u8]> {
+    // Most lines end soon: apart from the others, they need fewer registers.
+    let mut rest = match skip_words(octets) {
+        Skipped::Words(rest) => rest,
+        Skipped::Line(rest) => return Ok(rest),
+        Skipped::Nothing => return Err(octets),
+    };
     loop {
-        match skip_words(rest)? {
-            Skipped::Line(rest) => return Some(rest),
+        match skip_words(rest) {
             Skipped::Words(more) => rest = more,
+            Skipped::Line(rest) => return Ok(rest),
+            Skipped::Nothing => return Err(rest),
         }
     }
 }
 
-/// What was skipped, and what follows.
+/// What was skipped, and what follows it.
 enum Skipped<'a> {
-    /// The rest of a line, with its CRLF.
-    Line(&'a [u8]),
     /// Two words of a line.
     Words(&'a [u8]),
+    /// The rest of a line, with its CRLF.
+    Line(&'a [u8]),
+    /// Nothing: there is something else before the CRLF, or there are no 18 octets.
+    Nothing,
 }
 
 /// Skips two words, or what is left of a line if it ends there.
 #[inline(always)]
-fn skip_words(octets: &[u8]) -> Option<Skipped<'_>> {
-    /// Marks what is not visible ASCII or SP by the highest bit; the other bits mean nothing.
+fn skip_words(octets: &[u8]) -> Skipped<'_> {
+    let skipped = octets.first_chunk::<18>().and_then(|start| {
+        let Some(end) = plain_len(words(start.first_chunk()?)) else {
+            return octets.get(16..).map(Skipped::Words);
+        };
+        let after = end.wrapping_add(2);
+        let is_end = start.get(end..after)? == b"\r\n";
+        octets.get(after..).filter(|_| is_end).map(Skipped::Line)
+    });
+    skipped.unwrap_or(Skipped::Nothing)
+}
+
+/// How many octets of two words are visible ASCII or SP, if not all.
+#[inline(always)]
+fn plain_len(words: [u64; 2]) -> Option<usize> {
+    /// Marks other octets by the highest bit; the other bits mean nothing, and only the lowest mark
+    /// is exact.
     #[inline(always)]
     fn marks(word: u64) -> u64 {
         word.wrapping_sub(repeat(0x20)) | word.wrapping_add(repeat(1))
     }
 
-    let (words, rest) = octets.split_first_chunk::<16>()?;
-    // CAST: One half each is meant.
-    let words = u128::from_le_bytes(*words);
-    let (low, high) = (marks(words as u64), marks((words >> 64) as u64));
+    let [low, high] = words.map(marks);
     if (low | high) & HIGH == 0 {
-        return Some(Skipped::Words(rest));
+        return None;
     }
-    let end = match low & HIGH {
+    Some(match low & HIGH {
         0 => first(high & HIGH).wrapping_add(8),
         low => first(low),
-    };
-    octets.get(end..)?.strip_prefix(b"\r\n").map(Skipped::Line)
+    })
 }
 
 /// The length of the run of octets that may stand in a request target.
@@ -159,7 +176,7 @@ pub(super) fn target_len(octets: &[u8]) -> usize {
 }
 
 /// The length of the run of octets that may stand in a request target, as far as its first `?`.
-#[inline]
+#[inline(never)]
 pub(super) fn path_len(octets: &[u8]) -> usize {
     prefix(
         octets,
@@ -181,24 +198,28 @@ fn not_target(word: u64) -> u64 {
 /// That is how nearly all hosts are written; of another host nothing is said.
 #[inline]
 pub(super) fn is_domain(octets: &[u8]) -> bool {
-    let mut rest = octets;
+    let (Some((first, mut rest)), Some(last)) =
+        (octets.split_first_chunk::<8>(), octets.last_chunk::<8>())
+    else {
+        return false;
+    };
+    let mut marks = not_domain(first) | not_domain(last);
     while let Some((word, more)) = rest.split_first_chunk::<8>() {
-        if !is_domain_word(word) {
-            return false;
-        }
+        marks |= not_domain(word);
         rest = more;
     }
-    octets.last_chunk::<8>().is_some_and(is_domain_word)
+    marks & HIGH == 0
 }
 
-/// Whether the octets of `word` are nothing but lower case letters, digits, `-` and `.`.
+/// Marks the octets of `word` that are not lower case letters, digits, `-` or `.` by the highest
+/// bit; the other bits mean nothing, and only the lowest mark is exact.
 #[inline(always)]
-fn is_domain_word(word: &[u8; 8]) -> bool {
+fn not_domain(word: &[u8; 8]) -> u64 {
     let word = u64::from_le_bytes(*word);
     let from = |octet| word.wrapping_add(repeat(0x80u8.wrapping_sub(octet)));
-    // The first sum that reaches 0x100 is of an octet above 0x7f, which is refused.
-    let plain = (from(b'-') & !from(b'9' + 1)) | (from(b'a') & !from(b'z' + 1));
-    plain & !word & !equal(word, b'/') & HIGH == HIGH
+    // The first sum that reaches 0x100 is of an octet above 0x7f, which is marked.
+    let domain = (from(b'-') & !from(b'9' + 1)) | (from(b'a') & !from(b'z' + 1));
+    !domain | word | (word ^ repeat(b'/')).wrapping_sub(repeat(1))
 }
 
 /// Where `needle` is in `octets` for the first time.
@@ -296,19 +317,40 @@ mod tests {
 
     #[test]
     fn a_line_is_skipped_if_it_is_plain() {
-        let rest = b"0123456789abcd";
+        let rest = b"0123456789abcdef";
         for len in 0..40 {
             let line = [&b" ~".repeat(20)[..len], b"\r\n", rest].concat();
-            assert_eq!(skip_line(&line), Some(&rest[..]));
+            assert_eq!(skip_line(&line), Ok(&rest[..]));
             for place in 0..len + 2 {
                 for octet in (0..=255).filter(|octet| *octet != line[place]) {
                     let mut other = line.clone();
                     other[place] = octet;
-                    let plain = place < len && (0x20..0x7f).contains(&octet);
-                    assert_eq!(skip_line(&other), plain.then_some(&rest[..]));
+                    match skip_line(&other) {
+                        Ok(after) => {
+                            assert_eq!(after, rest);
+                            assert!(place < len && is_plain(octet));
+                        }
+                        Err(unread) => {
+                            assert!(place >= len || !is_plain(octet));
+                            assert!(other.ends_with(unread));
+                            let read = &other[..other.len() - unread.len()];
+                            assert!(read.iter().all(|octet| is_plain(*octet)));
+                        }
+                    }
+                }
+            }
+            // Cut anywhere, it is not whole, or too little follows.
+            for cut in 0..line.len() {
+                if let Ok(after) = skip_line(&line[..cut]) {
+                    assert_eq!(after, &line[len + 2..cut]);
                 }
             }
         }
+    }
+
+    /// Whether `octet` is visible ASCII or SP.
+    fn is_plain(octet: u8) -> bool {
+        (0x20..0x7f).contains(&octet)
     }
 
     /// Tries `is_named` with every single octet of a name changed to every other token octet.

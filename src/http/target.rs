@@ -65,17 +65,22 @@ impl<'a> Target<'a> {
         method: Method<'_>,
     ) -> Result<(), BadRequest> {
         match raw {
-            [b'/', ..] if method != Method::Connect => {
-                self.raw = raw;
-                self.path = raw;
-                if let Some((path, [b'?', query @ ..])) = raw.split_at_checked(path_len) {
-                    self.path = path;
-                    self.query = Some(query);
-                }
-            }
+            [b'/', ..] if method != Method::Connect => self.set_origin(raw, path_len),
             _ => *self = Self::parse_other(raw, method)?,
         }
         Ok(())
+    }
+
+    /// Makes an empty target one in origin form: `raw`, whose first `?` is at `path_len`, or that is
+    /// its length.
+    #[inline(always)]
+    pub(super) fn set_origin(&mut self, raw: &'a [u8], path_len: usize) {
+        self.raw = raw;
+        self.path = raw;
+        if let Some((path, [b'?', query @ ..])) = raw.split_at_checked(path_len) {
+            self.path = path;
+            self.query = Some(query);
+        }
     }
 
     /// Splits a target in another form than the origin form.

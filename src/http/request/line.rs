@@ -12,10 +12,57 @@ use super::super::scan;
 use super::name;
 use super::name::Name;
 use super::Method;
+use super::Request;
 use super::Stop;
 use super::Version;
 use super::LEADING_EMPTY_LINES;
 use super::METHOD_LEN;
+
+/// Reads a request line into `request`, which is new, and returns what follows it, if it is nothing
+/// but GET of a path in HTTP/1.1 or 1.0.
+#[inline(always)]
+pub(super) fn usual_start<'a>(
+    octets: &'a [u8],
+    limit: usize,
+    request: &mut Request<'a>,
+) -> Option<&'a [u8]> {
+    let target = octets.strip_prefix(b"GET ")?;
+    let path_len = scan::path_len(target);
+    let len = match target.get(path_len..)? {
+        query @ [b'?', ..] => path_len.wrapping_add(scan::target_len(query)),
+        _ => path_len,
+    };
+    let (raw, rest) = target.split_at_checked(len)?;
+    if raw.first() != Some(&b'/') || len > limit {
+        return None;
+    }
+    let rest = match rest.strip_prefix(b" HTTP/1.1\r\n") {
+        Some(rest) => rest,
+        None => {
+            request.version = Version::Http10;
+            rest.strip_prefix(b" HTTP/1.0\r\n")?
+        }
+    };
+    request.target.set_origin(raw, path_len);
+    Some(rest)
+}
+
+/// Reads any request line, and empty lines before it, into `request`, and returns what follows.
+#[inline(never)]
+pub(super) fn start<'a>(
+    octets: &'a [u8],
+    limit: usize,
+    request: &mut Request<'a>,
+) -> Result<&'a [u8], Stop> {
+    let rest = skip_empty(octets)?;
+    let (method, rest) = method(rest)?;
+    let (target, path_len, rest) = target(rest, limit)?;
+    let (version, rest) = version(rest)?;
+    request.method = method;
+    request.target.parse(target, path_len, method)?;
+    request.version = version;
+    Ok(rest)
+}
 
 /// Skips the empty lines that may stand before a request line.
 #[inline]
@@ -32,28 +79,16 @@ pub(super) fn skip_empty(octets: &[u8]) -> Result<&[u8], Stop> {
     Ok(rest)
 }
 
-/// Reads a method and the SP after it into `method`, which is GET.
+/// Reads a method and the SP after it.
 #[inline]
-pub(super) fn method<'a>(octets: &'a [u8], method: &mut Method<'a>) -> Result<&'a [u8], Stop> {
-    match octets.strip_prefix(b"GET ") {
-        Some(rest) => Ok(rest),
-        None => other_method(octets, method),
-    }
-}
-
-/// Reads a method that is not GET, or not whole, and the SP after it.
-#[inline(never)]
-fn other_method<'a>(octets: &'a [u8], method: &mut Method<'a>) -> Result<&'a [u8], Stop> {
+fn method(octets: &[u8]) -> Result<(Method<'_>, &[u8]), Stop> {
     let len = scan::token_len(octets);
     if len > METHOD_LEN {
         return Err(BadRequest::MethodTooLong.into());
     }
     match octets.split_at_checked(len) {
         None | Some((_, [])) => Err(Stop::Partial),
-        Some((token, [b' ', rest @ ..])) if !token.is_empty() => {
-            *method = Method::of(token);
-            Ok(rest)
-        }
+        Some((token, [b' ', rest @ ..])) if !token.is_empty() => Ok((Method::of(token), rest)),
         Some(_) => Err(BadRequest::InvalidMethod.into()),
     }
 }
@@ -61,7 +96,7 @@ fn other_method<'a>(octets: &'a [u8], method: &mut Method<'a>) -> Result<&'a [u8
 /// Reads a request target and the SP after it; says also where the first `?` of the target is, or
 /// else how long it is.
 #[inline]
-pub(super) fn target(octets: &[u8], limit: usize) -> Result<(&[u8], usize, &[u8]), Stop> {
+fn target(octets: &[u8], limit: usize) -> Result<(&[u8], usize, &[u8]), Stop> {
     let path_len = scan::path_len(octets);
     let mut len = path_len;
     if let Some(query @ [b'?', ..]) = octets.get(path_len..) {
@@ -91,7 +126,7 @@ fn no_target(target: &[u8], rest: &[u8]) -> Stop {
 
 /// Reads a version and the end of the request line.
 #[inline]
-pub(super) fn version(octets: &[u8]) -> Result<(Version, &[u8]), Stop> {
+fn version(octets: &[u8]) -> Result<(Version, &[u8]), Stop> {
     match octets.strip_prefix(b"HTTP/1.1\r\n") {
         Some(rest) => Ok((Version::Http11, rest)),
         None => other_version(octets),
@@ -128,42 +163,51 @@ fn other_version(octets: &[u8]) -> Result<(Version, &[u8]), Stop> {
     Ok((version, rest))
 }
 
-/// Reads a field name and its colon; `None` if the empty line is there instead.
+/// From so many octets on, usual names are tried before all others: most of them are compared then
+/// without looking at how many octets there are.
+const USUAL_LEN: usize = 11;
+
+/// A field name, what follows its colon, and what follows the line; `Err` is what follows that part
+/// of the value that was read.
+type Field<'a> = (Name, &'a [u8], Result<&'a [u8], &'a [u8]>);
+
+/// Reads a field line with a usual name, its value as far as it is plain.
 #[inline(always)]
-pub(super) fn field_name(octets: &[u8]) -> Result<Option<(Name, &[u8])>, Stop> {
-    if let [b'\r', b'\n', ..] = octets {
-        return Ok(None);
+pub(super) fn usual_field(octets: &[u8]) -> Option<Field<'_>> {
+    if octets.len() < USUAL_LEN {
+        return None;
     }
-    match name::usual(octets) {
-        Some(usual) => Ok(Some(usual)),
-        None => other_name(octets).map(Some),
-    }
+    let (name, value) = name::usual(octets)?;
+    Some((name, value, scan::skip_line(value)))
+}
+
+/// Reads any field line, its value as far as it is plain.
+#[inline(always)]
+pub(super) fn field(octets: &[u8]) -> Result<Field<'_>, Stop> {
+    let (name, value) = field_name(octets)?;
+    Ok((name, value, scan::skip_line(value)))
 }
 
 /// Reads any field name and its colon.
 #[inline(never)]
-fn other_name(octets: &[u8]) -> Result<(Name, &[u8]), Stop> {
-    let Some((name, rest)) = octets.split_at_checked(scan::token_len(octets)) else {
-        return Err(Stop::Partial);
-    };
+fn field_name(octets: &[u8]) -> Result<(Name, &[u8]), Stop> {
+    if octets.len() < USUAL_LEN {
+        if let Some(usual) = name::usual(octets) {
+            return Ok(usual);
+        }
+    }
+    let (name, rest) = octets
+        .split_at_checked(scan::token_len(octets))
+        .ok_or(Stop::Partial)?;
     match rest {
         [b':', rest @ ..] if !name.is_empty() => Ok((Name::of(name), rest)),
         _ => Err(no_field(name, rest)),
     }
 }
 
-/// Skips a field value, the white space around it, and the end of its line.
-#[inline(always)]
-pub(super) fn skip_value(octets: &[u8]) -> Result<&[u8], Stop> {
-    match scan::skip_line(octets) {
-        Some(rest) => Ok(rest),
-        None => skip_other_value(octets),
-    }
-}
-
-/// Skips any field value, the white space around it, and the end of its line.
+/// Reads what is left of a field value, and the end of its line.
 #[inline(never)]
-fn skip_other_value(octets: &[u8]) -> Result<&[u8], Stop> {
+pub(super) fn end_of_value(octets: &[u8]) -> Result<&[u8], Stop> {
     let rest = octets.get(scan::field_len(octets)..).unwrap_or_default();
     end(rest, BadRequest::InvalidFieldValue)
 }
@@ -201,5 +245,51 @@ fn no_end(octets: &[u8], other: BadRequest) -> Stop {
         [b'\r', ..] => Stop::Bad(BadRequest::BareCr),
         [b'\n', ..] => Stop::Bad(BadRequest::BareLf),
         _ => Stop::Bad(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What [`usual_start`] is there for.
+    const LINES: &[&[u8]] = &[
+        b"GET / HTTP/1.1\r\nHost: a",
+        b"GET /a-path/file.html HTTP/1.0\r\n\r\n",
+        b"GET /a?b=c&d HTTP/1.1\r\nHost: a",
+        b"GET /a-longer-path?and-a-query HTTP/1.1\r\nHost: a",
+    ];
+
+    #[test]
+    fn usual_request_lines_are_read_as_any_is() {
+        for line in LINES {
+            assert!(check(line, 100));
+            // With any octet changed to any other, and cut anywhere, it is the same or none.
+            for place in 0..line.len() {
+                for octet in 0..=255 {
+                    let mut other = line.to_vec();
+                    other[place] = octet;
+                    check(&other, 100);
+                }
+                check(&line[..place], 100);
+            }
+            for limit in 0..line.len() {
+                check(line, limit);
+            }
+        }
+    }
+
+    /// Sees that if the request line of `octets` is a usual one, it is what it is taken for; says
+    /// whether it is.
+    fn check(octets: &[u8], limit: usize) -> bool {
+        let (mut usual, mut any) = (Request::new(), Request::new());
+        let Some(rest) = usual_start(octets, limit, &mut usual) else {
+            return false;
+        };
+        assert_eq!(start(octets, limit, &mut any).ok(), Some(rest));
+        assert_eq!(usual.method, any.method);
+        assert_eq!(usual.target, any.target);
+        assert_eq!(usual.version, any.version);
+        true
     }
 }

@@ -34,18 +34,39 @@ pub(super) struct Message {
 
 impl Message {
     /// Notes a field line whose name is not [`Name::Other`]; its value is trimmed.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn note<'a>(
         &mut self,
         request: &mut Request<'a>,
         name: Name,
         value: &'a [u8],
     ) -> Result<(), BadRequest> {
+        // Those that nearly every request has.
         match name {
-            Name::Other => {}
-            Name::Host => return host(request, value),
+            Name::Host => host(request, value),
+            Name::AcceptEncoding => {
+                request.accept_encoding.add(value);
+                Ok(())
+            }
+            Name::Connection if scan::is_named(value, b"keep-alive") => {
+                self.keep_alive = true;
+                Ok(())
+            }
+            name => self.note_other(request, name, value),
+        }
+    }
+
+    /// [`Message::note`] for the other fields.
+    #[inline(never)]
+    fn note_other<'a>(
+        &mut self,
+        request: &mut Request<'a>,
+        name: Name,
+        value: &'a [u8],
+    ) -> Result<(), BadRequest> {
+        match name {
+            Name::Other | Name::Host | Name::AcceptEncoding => {}
             Name::Connection => self.connection(value),
-            Name::AcceptEncoding => request.accept_encoding.add(value),
             Name::IfNoneMatch => request.if_none_match.add(value),
             Name::IfModifiedSince => request.if_modified_since.add(value),
             Name::Range => request.range.add(value),
@@ -62,11 +83,6 @@ impl Message {
 
     /// Notes Connection (RFC 9110 7.6.1).
     fn connection(&mut self, value: &[u8]) {
-        // As nearly all clients write it.
-        if scan::is_named(value, b"keep-alive") {
-            self.keep_alive = true;
-            return;
-        }
         for option in value.split(|&octet| octet == b',') {
             let option = token::trim(option);
             match option.len() {

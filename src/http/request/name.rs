@@ -68,16 +68,18 @@ impl Name {
 #[inline(always)]
 pub(super) fn usual(octets: &[u8]) -> Option<(Name, &[u8])> {
     let is = |line: &'static [u8], name| octets.strip_prefix(line).map(|rest| (name, rest));
+    // Which one it may be is decided by few octets, and then tried.
     match octets.first()? {
         b'H' => is(b"Host:", Name::Host),
-        b'U' => is(b"User-Agent:", Name::Other).or_else(|| {
-            // In two parts: one of 26 octets would be compared by a call.
-            let rest = octets.strip_prefix(b"Upgrade-Insecure")?;
-            Some((Name::Other, rest.strip_prefix(b"-Requests:")?))
-        }),
-        b'A' => is(b"Accept:", Name::Other)
-            .or_else(|| is(b"Accept-Encoding:", Name::AcceptEncoding))
-            .or_else(|| is(b"Accept-Language:", Name::Other)),
+        b'U' => match octets.get(1)? {
+            b's' => is(b"User-Agent:", Name::Other),
+            _ => long(octets, b"Upgrade-Insecure", b"-Requests:", Name::Other),
+        },
+        b'A' => match octets.get(7)? {
+            b'E' => is(b"Accept-Encoding:", Name::AcceptEncoding),
+            b'L' => is(b"Accept-Language:", Name::Other),
+            _ => is(b"Accept:", Name::Other),
+        },
         b'S' => {
             let (line, rest) = octets.split_first_chunk::<15>()?;
             let (start, end) = (line.first_chunk::<10>()?, line.get(10..14)?);
@@ -86,14 +88,35 @@ pub(super) fn usual(octets: &[u8]) -> Option<(Name, &[u8])> {
                 && line.ends_with(b":"))
             .then_some((Name::Other, rest))
         }
-        b'C' => is(b"Connection:", Name::Connection)
-            .or_else(|| is(b"Cookie:", Name::Other))
-            .or_else(|| is(b"Cache-Control:", Name::Other)),
-        b'I' => is(b"If-None-Match:", Name::IfNoneMatch)
-            .or_else(|| is(b"If-Modified-Since:", Name::IfModifiedSince)),
+        b'C' => match octets.get(3)? {
+            b'n' => is(b"Connection:", Name::Connection),
+            b'k' => is(b"Cookie:", Name::Other),
+            _ => is(b"Cache-Control:", Name::Other),
+        },
+        b'I' => match octets.get(3)? {
+            b'N' => is(b"If-None-Match:", Name::IfNoneMatch),
+            _ => long(octets, b"If-Modified-Sinc", b"e:", Name::IfModifiedSince),
+        },
         b'R' => is(b"Referer:", Name::Other),
+        b's' => match octets.get(10)? {
+            b'm' => long(octets, b"sec-ch-ua-mobile", b":", Name::Other),
+            b'p' => long(octets, b"sec-ch-ua-platfo", b"rm:", Name::Other),
+            _ => is(b"sec-ch-ua:", Name::Other),
+        },
         _ => None,
     }
+}
+
+/// Reads `start`, `end` of a field name and its colon; as one they would be compared by a call.
+#[inline(always)]
+fn long<'a>(
+    octets: &'a [u8],
+    start: &[u8; 16],
+    end: &[u8],
+    name: Name,
+) -> Option<(Name, &'a [u8])> {
+    let rest = octets.strip_prefix(start)?.strip_prefix(end)?;
+    Some((name, rest))
 }
 
 #[cfg(test)]
@@ -117,6 +140,9 @@ mod tests {
         b"Sec-Fetch-Mode: navigate",
         b"Sec-Fetch-Site: none",
         b"Sec-Fetch-User: ?1",
+        b"sec-ch-ua: \"a\";v=\"1\"",
+        b"sec-ch-ua-mobile: ?0",
+        b"sec-ch-ua-platform: \"a\"",
         b"Upgrade-Insecure-Requests: 1",
         b"User-Agent: a",
     ];
