@@ -30,7 +30,7 @@ value() {
 	*) random 70000 ;;
 	esac
 }
-wrong= tried=0 loaded=0
+wrong='' tried=0 loaded=0
 end=$((EPOCHSECONDS + TEST_SECONDS / 5 + 5))
 while [ $EPOCHSECONDS -lt $end ]; do
 	parameters=()
