@@ -49,6 +49,13 @@
 #                    the client's device is "client"
 #   in_client COMMAND...   runs COMMAND in that namespace
 #
+# Allocations that fail
+#   prepare_faults   the kernel's fault injection is for allocations of the module
+#                    alone, and fails none yet (probability 0); 1 if it has none.
+#                    Loads the module and unloads it.
+#   no_faults        ends that; at the end of the test it is done anyway
+#   address_of SYMBOL   of the kernel, as 0x...; nothing if there is none
+#
 # Results
 #   ok NAME, not_ok NAME [DETAIL...]
 #   is NAME GOT WANTED, like NAME GOT EXTENDED-REGEX, isnt_like, likewise
@@ -275,6 +282,56 @@ client_network() {
 
 in_client() {
 	ip netns exec client "$@"
+}
+
+address_of() {
+	awk -v name="$1" '$3 == name { print "0x" $1; exit }' /proc/kallsyms
+}
+
+no_faults() {
+	local kind
+	for kind in /sys/kernel/debug/fail*; do
+		[ -e "$kind/require-start" ] || continue
+		echo 0 >"$kind/probability"
+		echo 0 >"$kind/require-start"
+		echo 0xffffffffffffffff >"$kind/require-end"
+		echo 0 >"$kind/reject-start"
+		echo 0 >"$kind/reject-end"
+	done
+}
+
+# Faults are for allocations that have a function of the module among their
+# callers, or of its neighbourhood, where no other module is: the address
+# changes from one loading to the next. Those of kmemleak are its own.
+prepare_faults() {
+	local faults=/sys/kernel/debug kind text kmemleak kmemleak_end size
+	[ -e $faults/failslab/require-start ] && [ -e $faults/fail_page_alloc ] &&
+		[ -e /proc/thread-self/fail-nth ] || return 1
+	at_exit no_faults
+	load threads=1
+	text=$(cat /sys/module/rust_tux/sections/.text)
+	unload
+	[ "$(wc -l </proc/modules)" = 0 ] || bail_out "other modules are loaded"
+	kmemleak=$(address_of kmemleak_alloc) kmemleak_end=$(address_of kmemleak_free)
+	size=$((${kmemleak_end:-0} - ${kmemleak:-0}))
+	[ $size -ge 0 ] && [ $size -lt 4096 ] || bail_out "kmemleak_alloc is where kmemleak_free is not"
+	for kind in $faults/fail*; do
+		[ -e "$kind/require-start" ] || continue
+		echo 0 >"$kind/probability"
+		echo -1 >"$kind/times"
+		echo 32 >"$kind/stacktrace-depth"
+		printf '0x%x' $((text & ~0xfffffff)) >"$kind/require-start"
+		printf '0x%x' $((text | 0xfffffff)) >"$kind/require-end"
+		echo "${kmemleak:-0}" >"$kind/reject-start"
+		echo "${kmemleak_end:-0}" >"$kind/reject-end"
+		echo "${TEST_VERBOSE:-0}" >"$kind/verbose"
+		echo N >"$kind/task-filter"
+	done
+	for kind in failslab fail_page_alloc; do
+		echo N >$faults/$kind/ignore-gfp-wait
+	done
+	echo N >$faults/fail_page_alloc/ignore-gfp-highmem
+	echo 0 >$faults/fail_page_alloc/min-order
 }
 
 at_exit() {

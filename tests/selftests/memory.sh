@@ -8,53 +8,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-faults=/sys/kernel/debug
-[ -e $faults/failslab ] && [ -e $faults/fail_page_alloc ] && [ -e /proc/thread-self/fail-nth ] &&
-	[ -e $faults/failslab/require-start ] || skip_all "no fault injection in this kernel"
-
-no_faults() {
-	local kind
-	for kind in $faults/fail*; do
-		echo 0 >$kind/probability
-		echo 0 >$kind/require-start
-		echo 0xffffffffffffffff >$kind/require-end
-		echo 0 >$kind/reject-start
-		echo 0 >$kind/reject-end
-	done
-}
-at_exit no_faults
-
-# Faults are for allocations that have a function of the module among their
-# callers, or of its neighbourhood, where no other module is: the address
-# changes from one loading to the next. Those of kmemleak are its own.
-load
-text=$(cat /sys/module/rust_tux/sections/.text)
-unload
-[ "$(wc -l </proc/modules)" = 0 ] || bail_out "other modules are loaded"
-first=$((text & ~0xfffffff)) last=$((text | 0xfffffff))
-address_of() {
-	awk -v name="$1" '$3 == name { print "0x" $1 }' /proc/kallsyms
-}
-kmemleak=$(address_of kmemleak_alloc) kmemleak_end=$(address_of kmemleak_free)
-size=$((${kmemleak_end:-0} - ${kmemleak:-0}))
-[ $size -ge 0 ] && [ $size -lt 4096 ] || bail_out "kmemleak_alloc is where kmemleak_free is not"
-for kind in $faults/fail*; do
-	[ -e $kind/require-start ] || continue
-	echo 0 >$kind/probability
-	echo -1 >$kind/times
-	echo 32 >$kind/stacktrace-depth
-	printf '0x%x' $first >$kind/require-start
-	printf '0x%x' $last >$kind/require-end
-	echo "${kmemleak:-0}" >$kind/reject-start
-	echo "${kmemleak_end:-0}" >$kind/reject-end
-	echo "${TEST_VERBOSE:-0}" >$kind/verbose
-	echo N >$kind/task-filter
-done
-for kind in failslab fail_page_alloc; do
-	echo N >$faults/$kind/ignore-gfp-wait
-done
-echo N >$faults/fail_page_alloc/ignore-gfp-highmem
-echo 0 >$faults/fail_page_alloc/min-order
+prepare_faults || skip_all "no fault injection in this kernel"
 
 cat >"$tmp/faults.py" <<'END'
 """Allocations that fail one by one (/proc/thread-self/fail-nth)."""

@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The server when memory lacks: each allocation of each kind of request fails in its turn, some
+//! fail by chance, caches are dropped or too small, TCP has no memory, clients have none.
+//!
+//! It may say that it can't, or end a connection. It may not give other octets, nor be silent.
+
+use rust_tux_torture::site::{
+    Kind,
+    Outcome,
+    Site,
+    Tally, //
+};
+use rust_tux_torture::{
+    check,
+    number,
+    Campaign, //
+};
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::{
+    Path,
+    PathBuf, //
+};
+use std::process::{
+    Child,
+    Command, //
+};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering, //
+};
+use std::thread;
+use std::time::{
+    Duration,
+    Instant, //
+};
+
+const SIZES: [u64; 8] = [0, 1, 4096, 4097, 20_000, 70_000, 300_000, 1 << 20];
+const CLIENTS: usize = 4;
+/// Files on the disk, each of so many octets: more than there will be room for in memory.
+const DISK: (usize, u64) = (24, 8 << 20);
+const MIB: i64 = 1 << 20;
+
+fn write(path: impl AsRef<Path>, value: &str) {
+    let path = path.as_ref();
+    fs::write(path, value).unwrap_or_else(|error| panic!("{}: {value}: {error}", path.display()));
+}
+
+/// An injector of failures: its directory.
+#[derive(Clone, Copy)]
+struct Faults(&'static str);
+
+const SLAB: Faults = Faults("failslab");
+const PAGES: Faults = Faults("fail_page_alloc");
+
+impl Faults {
+    fn path(self, name: &str) -> PathBuf {
+        Path::new("/sys/kernel/debug").join(self.0).join(name)
+    }
+
+    fn set(self, name: &str, value: &str) {
+        write(self.path(name), value);
+    }
+
+    fn get(self, name: &str) -> i64 {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        text.trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}: {text:?}"))
+    }
+
+    fn exist(self) -> bool {
+        self.path("require-start").exists()
+    }
+
+    /// Of the allocations that come, the one fails with which `space` octets (pages) are used up.
+    fn one(self, space: i64) {
+        self.set("interval", "1");
+        self.set("space", &space.to_string());
+        self.set("times", "1");
+        self.set("probability", "100");
+    }
+
+    /// So many of a hundred fail.
+    fn some(self, probability: u32) {
+        self.set("interval", "1");
+        self.set("space", "0");
+        self.set("times", "-1");
+        self.set("probability", &probability.to_string());
+    }
+
+    fn none(self) {
+        self.set("probability", "0");
+    }
+
+    /// For allocations with one of these addresses among their callers.
+    fn of(self, range: &(String, String)) {
+        self.set("require-start", &range.0);
+        self.set("require-end", &range.1);
+    }
+
+    fn range(self) -> (String, String) {
+        let read = |name| {
+            fs::read_to_string(self.path(name))
+                .unwrap()
+                .trim()
+                .to_string()
+        };
+        (read("require-start"), read("require-end"))
+    }
+}
+
+/// Resets that there was no memory for: who waits for one of them waits in vain.
+fn lost_resets() -> u64 {
+    let text = fs::read_to_string("/proc/net/netstat").unwrap();
+    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+    let (names, numbers) = (lines.next().unwrap(), lines.next().unwrap());
+    let place = names
+        .split(' ')
+        .position(|name| name == "TCPAbortFailed")
+        .unwrap();
+    numbers.split(' ').nth(place).unwrap().parse().unwrap()
+}
+
+/// Octets that /proc/meminfo says are available.
+fn available() -> i64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("MemAvailable:"))
+        .unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<i64>()
+        .unwrap()
+        * 1024
+}
+
+struct Torture {
+    campaign: Campaign,
+    site: Site,
+    operations: u64,
+}
+
+impl Torture {
+    /// Whether all is served as it has to be.
+    fn is_well(&mut self, name: &str) {
+        self.operations += self.site.kinds.len() as u64;
+        let result = self.site.is_served();
+        check(
+            &format!("{name}: afterwards all is served"),
+            result.is_ok(),
+            || result.unwrap_err(),
+        );
+    }
+
+    /// Clients for so long, while `meanwhile` is called again and again; then `end`, and what
+    /// became of all. None of it may be wrong.
+    fn storm(
+        &mut self,
+        name: &str,
+        seconds: f64,
+        kinds: &[&Kind],
+        mut meanwhile: impl FnMut(),
+        end: impl FnOnce(),
+    ) {
+        let (lost, over) = (lost_resets(), AtomicBool::new(false));
+        let tally = thread::scope(|scope| {
+            let (site, over) = (&self.site, &over);
+            let clients: Vec<_> = (0..CLIENTS)
+                .map(|_| {
+                    let mut random = self.campaign.random.fork();
+                    scope.spawn(move || {
+                        let goes_on = || !over.load(Ordering::Relaxed);
+                        site.visit(kinds, &mut random, goes_on, |_, _| Ok(()))
+                    })
+                })
+                .collect();
+            let until = Instant::now() + Duration::from_secs_f64(seconds);
+            while Instant::now() < until {
+                meanwhile();
+            }
+            end();
+            over.store(true, Ordering::Relaxed);
+            let mut tally = Tally::default();
+            for client in clients {
+                tally.merge(client.join().unwrap());
+            }
+            tally
+        });
+        let lost = lost_resets() - lost;
+        println!("# {name}: {tally}, lost resets {lost}");
+        let is_right = tally.of("wrong") == 0 && tally.of("hangs") <= lost;
+        check(
+            &format!("{name}: no wrong answer, nobody hangs"),
+            is_right,
+            || tally.wrong.join("\n"),
+        );
+        check(
+            &format!("{name}: some are served"),
+            tally.of("right") != 0,
+            || tally.to_string(),
+        );
+        self.operations += tally.all();
+        self.is_well(name);
+    }
+
+    /// Each allocation of each kind of request, from accept to close, fails in its turn.
+    fn sweep(&mut self, seconds: f64) {
+        let end = Instant::now() + Duration::from_secs_f64(seconds);
+        let mut order: Vec<usize> = (0..self.site.kinds.len()).collect();
+        self.campaign.random.shuffle(&mut order);
+        let (mut wrong, mut failed, mut swept) = (Vec::new(), 0, 0);
+        let mut tally = Tally::default();
+        for index in order {
+            if Instant::now() >= end {
+                break;
+            }
+            let kind = self.site.kinds[index].clone();
+            let mut line = format!("# {}:", kind.name);
+            for faults in [PAGES, SLAB] {
+                let places = self.sweep_one(&kind, faults, end, &mut tally, &mut wrong);
+                failed += places;
+                line.push_str(&format!(" {} of {places}", faults.0));
+            }
+            println!("{line}");
+            swept += 1;
+        }
+        println!(
+            "# {failed} allocations failed, {swept} of {} kinds: {tally}",
+            self.site.kinds.len()
+        );
+        check(
+            "each failure is answered, or ends its connection",
+            wrong.is_empty(),
+            || wrong.join("\n"),
+        );
+        check("allocations of requests fail", failed > swept, || {
+            format!("{failed}")
+        });
+        self.operations += tally.all();
+        self.is_well("one failure at a time");
+    }
+
+    /// How many allocations of `kind` failed, one after the other, until `end`.
+    fn sweep_one(
+        &mut self,
+        kind: &Kind,
+        faults: Faults,
+        end: Instant,
+        tally: &mut Tally,
+        wrong: &mut Vec<String>,
+    ) -> usize {
+        // Objects are counted by their octets, and pages by one. Small objects between large ones
+        // are met by one seed or another.
+        let is_slab = faults.0 == SLAB.0;
+        let step = if is_slab { 64 } else { 1 };
+        let mut space = if is_slab {
+            self.campaign.random.i64(..step)
+        } else {
+            0
+        };
+        let (mut places, mut spared) = (BTreeSet::new(), 0);
+        // Where the last allocation is differs from one time to the next.
+        while spared < 3 && space < 100_000 && Instant::now() < end {
+            let lost = lost_resets();
+            faults.one(space);
+            let outcome = self.site.ask_one(kind);
+            // What is done when it is closed.
+            thread::sleep(Duration::from_millis(2));
+            let failed = faults.get("times") == 0;
+            faults.none();
+            tally.add(kind, &outcome);
+            if failed {
+                // Where it was: what was left of the space is before it.
+                places.insert(space - faults.get("space").max(0));
+                spared = 0;
+            } else {
+                spared += 1;
+            }
+            let is_right = match &outcome {
+                Outcome::Right => true,
+                Outcome::Busy | Outcome::Cut | Outcome::Reset => failed,
+                Outcome::Hangs(_) => lost_resets() > lost,
+                Outcome::Refused | Outcome::Wrong(_) => false,
+            };
+            if !is_right {
+                wrong.push(format!(
+                    "{}, {} at {space}: {outcome:?}, failed: {failed}",
+                    kind.name, faults.0
+                ));
+            }
+            let again = self.site.ask_one(kind);
+            if again != Outcome::Right {
+                wrong.push(format!(
+                    "{}, after {} at {space}: {again:?}",
+                    kind.name, faults.0
+                ));
+            }
+            space += step;
+        }
+        places.len()
+    }
+
+    /// Files of which there is no room for all.
+    fn small_cache(&mut self, seconds: f64) {
+        let names: Vec<String> = (0..DISK.0).map(|n| format!("disk/{n}.bin")).collect();
+        for (index, name) in names.iter().enumerate() {
+            self.site.add_file(name, 100 + index, DISK.1);
+        }
+        write("/proc/sys/vm/drop_caches", "3");
+        let room = (DISK.0 as i64) * (DISK.1 as i64) * 6 / 10;
+        let mut hog = again(&["hog", &(available() - room).to_string()]);
+        let until = Instant::now() + Duration::from_secs(120);
+        while available() > room + 16 * MIB && Instant::now() < until {
+            thread::sleep(Duration::from_millis(200));
+        }
+        println!(
+            "# room for {} MiB of files, of {} MiB",
+            available() / MIB,
+            DISK.0 as u64 * DISK.1 / MIB as u64
+        );
+        let kinds = self.site.kinds.clone();
+        let disk: Vec<&Kind> = kinds
+            .iter()
+            .filter(|kind| kind.name.contains("disk/"))
+            .collect();
+        self.storm(
+            "a cache that is too small",
+            seconds,
+            &disk,
+            || thread::sleep(Duration::from_millis(100)),
+            || (),
+        );
+        let is_there = hog.try_wait().unwrap().is_none();
+        let _ = hog.kill();
+        let _ = hog.wait();
+        check("memory was short all the time", is_there, || {
+            "who took it has been killed".into()
+        });
+        self.site.kinds.retain(|kind| !kind.name.contains("disk/"));
+    }
+
+    /// Clients in a memory cgroup that is too small for what they receive.
+    fn poor_clients(&mut self, seconds: f64) {
+        let group = Path::new("/sys/fs/cgroup/clients");
+        let _ = fs::create_dir(group);
+        let seed = self.campaign.random.u32(..).to_string();
+        for (high, max) in [("6M", "12M"), ("max", "5M"), ("2M", "4M")] {
+            write(group.join("memory.high"), high);
+            write(group.join("memory.max"), max);
+            let mut poor = again(&["poor", &(seconds / 3.0).to_string(), &seed]);
+            let name = format!("clients with {max} of memory");
+            let kinds = self.site.kinds.clone();
+            let kinds: Vec<&Kind> = kinds.iter().collect();
+            self.storm(
+                &name,
+                seconds / 3.0,
+                &kinds,
+                || thread::sleep(Duration::from_millis(100)),
+                || (),
+            );
+            let until = Instant::now() + Duration::from_secs(60);
+            while poor.try_wait().unwrap().is_none() && Instant::now() < until {
+                thread::sleep(Duration::from_millis(100));
+            }
+            let _ = poor.kill();
+            let status = poor.wait().unwrap();
+            // The kernel may kill them: that is their end, and nobody else's.
+            let is_right = status.code() != Some(1);
+            println!("# {name}: {status}, {}", events(group));
+            check(
+                &format!("{name}: they get nothing wrong"),
+                is_right,
+                String::new,
+            );
+        }
+        let _ = fs::remove_dir(group);
+    }
+
+    /// TCP with less memory than it wants.
+    fn tcp_memory(&mut self, seconds: f64) {
+        let path = "/proc/sys/net/ipv4/tcp_mem";
+        let old = fs::read_to_string(path).unwrap();
+        let limits = ["64 128 256", "8 16 32", "1 2 3"];
+        for limit in limits {
+            write(path, limit);
+            let kinds = self.site.kinds.clone();
+            let kinds: Vec<&Kind> = kinds.iter().collect();
+            let name = format!("tcp_mem {limit}");
+            let pause = || thread::sleep(Duration::from_millis(100));
+            self.storm(&name, seconds / limits.len() as f64, &kinds, pause, || {
+                write(path, &old)
+            });
+        }
+    }
+}
+
+/// What has happened in a memory cgroup.
+fn events(group: &Path) -> String {
+    fs::read_to_string(group.join("memory.events"))
+        .unwrap_or_default()
+        .trim()
+        .replace('\n', ", ")
+}
+
+/// This program once more, for something else.
+fn again(arguments: &[&str]) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args(arguments)
+        .spawn()
+        .unwrap()
+}
+
+/// Takes so much memory, and keeps it.
+fn hog(octets: i64) {
+    write("/proc/self/oom_score_adj", "1000");
+    let mut taken = Vec::new();
+    for _ in 0..octets / MIB {
+        taken.push(vec![1u8; MIB as usize]);
+    }
+    std::hint::black_box(&taken);
+    loop {
+        thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Clients that have little memory: what they receive is theirs.
+fn poor(root: &Path, seconds: f64, seed: u64) {
+    let campaign = Campaign::begin();
+    let site = Site::make(&campaign, root, &SIZES);
+    write("/proc/self/oom_score_adj", "1000");
+    write(
+        "/sys/fs/cgroup/clients/cgroup.procs",
+        &std::process::id().to_string(),
+    );
+    let end = Instant::now() + Duration::from_secs_f64(seconds);
+    let kinds: Vec<&Kind> = site.kinds.iter().collect();
+    let wrong: Vec<String> = thread::scope(|scope| {
+        let visitors: Vec<_> = (0..CLIENTS as u64)
+            .map(|n| {
+                let (site, kinds) = (&site, &kinds);
+                let mut random = fastrand::Rng::with_seed(seed + n);
+                scope.spawn(move || {
+                    site.visit(kinds, &mut random, || Instant::now() < end, |_, _| Ok(()))
+                })
+            })
+            .collect();
+        visitors
+            .into_iter()
+            .flat_map(|visitor| visitor.join().unwrap().wrong)
+            .collect()
+    });
+    if !wrong.is_empty() {
+        println!("# {}", wrong.join("\n# "));
+        std::process::exit(1);
+    }
+}
+
+fn main() {
+    let root = PathBuf::from(env::var("docroot").unwrap());
+    let arguments: Vec<String> = env::args().collect();
+    match arguments.get(1).map(String::as_str) {
+        Some("hog") => return hog(arguments[2].parse().unwrap()),
+        Some("poor") => {
+            return poor(
+                &root,
+                arguments[2].parse().unwrap(),
+                arguments[3].parse().unwrap(),
+            )
+        }
+        _ => (),
+    }
+    let campaign = Campaign::begin();
+    let site = Site::make(&campaign, &root, &SIZES);
+    let seconds = number("TEST_SECONDS", 10) as f64;
+    let mut torture = Torture {
+        campaign,
+        site,
+        operations: 0,
+    };
+    let drop_caches = || {
+        write("/proc/sys/vm/drop_caches", "3");
+        thread::sleep(Duration::from_millis(50));
+    };
+    let pause = || thread::sleep(Duration::from_millis(100));
+    let kinds = torture.site.kinds.clone();
+    let kinds: Vec<&Kind> = kinds.iter().collect();
+    torture.is_well("before");
+
+    let mut share = seconds / 4.0;
+    if SLAB.exist() {
+        share = seconds / 10.0;
+        torture.site.patience = Duration::from_secs(20);
+        torture.sweep(seconds * 0.35);
+        torture.site.patience = Duration::from_secs(60);
+        let ours = SLAB.range();
+        let none = || {
+            SLAB.none();
+            PAGES.none();
+        };
+        SLAB.some(10);
+        torture.storm("a tenth of the objects", share * 0.6, &kinds, pause, none);
+        PAGES.some(20);
+        torture.storm(
+            "a fifth of the pages",
+            share * 0.6,
+            &kinds,
+            drop_caches,
+            none,
+        );
+        SLAB.some(50);
+        PAGES.some(50);
+        torture.storm(
+            "every other allocation",
+            share * 0.6,
+            &kinds,
+            drop_caches,
+            none,
+        );
+        // What the stack allocates for what comes: connections, among others.
+        let text = env::var("receive").unwrap();
+        let (first, last) = text.split_once(' ').unwrap();
+        let receive = (first.to_string(), last.to_string());
+        for faults in [SLAB, PAGES] {
+            faults.of(&receive);
+            faults.some(3);
+        }
+        torture.storm(
+            "where segments are received",
+            share * 0.6,
+            &kinds,
+            pause,
+            none,
+        );
+        for faults in [SLAB, PAGES] {
+            faults.of(&ours);
+        }
+    }
+    torture.storm("caches are dropped", share, &kinds, drop_caches, || ());
+    torture.tcp_memory(share);
+    torture.poor_clients(share);
+    if root.join("disk").exists() {
+        torture.small_cache(share);
+    }
+    torture.is_well("at the end");
+    let Torture {
+        mut campaign,
+        operations,
+        ..
+    } = torture;
+    campaign.count(operations);
+    campaign.report();
+}
