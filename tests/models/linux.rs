@@ -14,6 +14,7 @@ pub(crate) mod context;
 #[path = "../../src/linux/cpu.rs"]
 pub(crate) mod cpu;
 pub(crate) mod cred;
+pub(crate) mod file;
 pub(crate) mod fragment;
 #[path = "../../src/linux/kthread.rs"]
 pub(crate) mod kthread;

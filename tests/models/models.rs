@@ -8,17 +8,12 @@ use crate::linux::network::{
     Peer, //
 };
 use crate::server::outcome;
-use crate::server::stats::{
-    Counter,
-    Statistics, //
-};
+use crate::server::stats::Counter;
 use crate::server::{
-    Counted,
+    Counts,
     Room,
     Server, //
 };
-use kernel::prelude::GFP_KERNEL;
-use kernel::sync::Arc;
 use kernel::world;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -214,6 +209,19 @@ fn job_of_the_dead() {
     });
 }
 
+/// The server is stopped while a work item ends: no queue keeps the connection that it wakes.
+#[test]
+fn job_outlives() {
+    check("job_outlives", 2, || {
+        let server = server();
+        outcome::set_asks_file();
+        let peer = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.begun == 1);
+        server.stop();
+        peer.forget();
+    });
+}
+
 /// The accept queue is looked at in vain while a connection comes that can't be taken in softirq.
 #[test]
 fn left_meanwhile() {
@@ -286,21 +294,20 @@ fn stop() {
 fn counts() {
     check("counts", 3, || {
         world::world().counts.set(true);
-        let statistics = Statistics::new(1).expect("memory");
-        let statistics = Arc::new(statistics, GFP_KERNEL).expect("memory");
+        let counts = Counts::new();
         let worker = |number| {
-            let counters = statistics.worker(number).expect("counters");
+            let counters = counts.worker(number);
             spawn(move || {
                 counters.count(Counter::Requests);
                 counters.count(Counter::Requests);
             })
         };
         let (one, other) = (worker(0), worker(1));
-        let first = Counted::new(&statistics).get("requests");
-        let second = Counted::new(&statistics).get("requests");
+        let first = counts.show().get("requests");
+        let second = counts.show().get("requests");
         assert!(first <= second);
         one.join().unwrap();
         other.join().unwrap();
-        assert_eq!(Counted::new(&statistics).get("requests"), 4);
+        assert_eq!(counts.show().get("requests"), 4);
     });
 }

@@ -5,6 +5,7 @@
 pub(crate) mod config;
 #[path = "../../src/server/connection.rs"]
 pub(crate) mod connection;
+mod content;
 pub(crate) mod dispatch;
 #[path = "../../src/server/job.rs"]
 mod job;
@@ -20,6 +21,8 @@ mod running;
 mod shared;
 #[path = "../../src/server/stats.rs"]
 pub(crate) mod stats;
+#[path = "../../src/server/storage.rs"]
+mod storage;
 mod turn;
 #[path = "../../src/server/wheel.rs"]
 mod wheel;
@@ -34,12 +37,18 @@ use kernel::seq_file::SeqFile;
 use kernel::sync::Arc;
 use running::Running;
 use shared::Shared;
-use stats::Statistics;
+use stats::{
+    Counters,
+    Statistics, //
+};
+use std::rc::Rc;
+use storage::Keeper;
 
 /// A server that runs, without what the sysctls do.
 pub(crate) struct Server {
     statistics: Arc<Statistics>,
     running: Running,
+    keeper: Keeper,
 }
 
 /// What others do to a server that runs.
@@ -51,13 +60,16 @@ impl Server {
     /// Starts a server of `threads` workers that serves up to `max_connect` connections.
     pub(crate) fn start(max_connect: u32, threads: u32) -> Self {
         let config = Arc::new(Config::new(max_connect, threads), GFP_KERNEL).expect("memory");
-        let statistics = Statistics::new(1).expect("memory");
+        let keeper = Keeper::new().expect("memory");
+        let storage = keeper.storage();
+        let statistics = Statistics::new(1, storage.clone()).expect("memory");
         let statistics = Arc::new(statistics, GFP_KERNEL).expect("memory");
         let may_sleep = MaySleep::begin();
-        let running = Running::start(&config, &statistics, &may_sleep).expect("a start");
+        let running = Running::start(&config, &statistics, storage, &may_sleep);
         Self {
             statistics,
-            running,
+            running: running.expect("a start"),
+            keeper,
         }
     }
 
@@ -68,9 +80,15 @@ impl Server {
         }
     }
 
-    /// Stops the server. Returns what is counted, which has to fit: nothing is served any more.
+    /// Stops the server, and unloads it. Returns what is counted, which has to fit: nothing is
+    /// served any more.
     pub(crate) fn stop(self) -> Counted {
+        // A reference count orders nothing here: the last who has it is one who comes after all.
+        let mut never = u64::MAX;
+        let config = self.running.shared().newer_config(&mut never);
         drop(self.running);
+        drop(self.keeper);
+        drop(config);
         let counted = Counted::new(&self.statistics);
         assert_eq!(counted.get("connections_open"), 0);
         assert_eq!(
@@ -91,13 +109,15 @@ impl Control {
 
 /// Places for connections.
 #[derive(Clone)]
-pub(crate) struct Room(Arc<Shared>);
+pub(crate) struct Room(Arc<Shared>, Rc<Keeper>);
 
 impl Room {
     /// One place.
     pub(crate) fn new() -> Self {
         let config = Arc::new(Config::new(1, 1), GFP_KERNEL).expect("memory");
-        Self(Shared::new(&config, &MaySleep::begin()).expect("memory"))
+        let keeper = Keeper::new().expect("memory");
+        let shared = Shared::new(&config, keeper.storage(), &MaySleep::begin());
+        Self(shared.expect("memory"), Rc::new(keeper))
     }
 
     /// Takes a place. Returns whether there was one.
@@ -111,11 +131,38 @@ impl Room {
     }
 }
 
+/// Counters, that two workers have together.
+pub(crate) struct Counts {
+    statistics: Statistics,
+    _keeper: Keeper,
+}
+
+impl Counts {
+    pub(crate) fn new() -> Self {
+        let keeper = Keeper::new().expect("memory");
+        let statistics = Statistics::new(1, keeper.storage().clone());
+        Self {
+            statistics: statistics.expect("memory"),
+            _keeper: keeper,
+        }
+    }
+
+    /// The counters of the worker `number`.
+    pub(crate) fn worker(&self, number: usize) -> Arc<Counters> {
+        self.statistics.worker(number).expect("counters")
+    }
+
+    /// What is shown of them.
+    pub(crate) fn show(&self) -> Counted {
+        Counted::new(&self.statistics)
+    }
+}
+
 /// What `/proc/net/http/stat` shows.
 pub(crate) struct Counted(String);
 
 impl Counted {
-    pub(crate) fn new(statistics: &Statistics) -> Self {
+    fn new(statistics: &Statistics) -> Self {
         let file = SeqFile(String::new().into());
         statistics.show(&file);
         Self(file.0.into_inner())

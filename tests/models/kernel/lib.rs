@@ -10,6 +10,7 @@
 
 pub mod alloc;
 pub mod atomic;
+pub mod rbtree;
 pub mod sync;
 pub mod task;
 pub mod workqueue;
@@ -72,7 +73,8 @@ pub mod prelude {
     pub use crate::{
         init,
         pin_init,
-        pr_err, //
+        pr_err,
+        pr_warn, //
     };
     pub use core::ffi::{
         c_int,
@@ -161,6 +163,12 @@ macro_rules! seq_print {
 /// Prints.
 #[macro_export]
 macro_rules! pr_err {
+    ($($format:tt)*) => { eprint!($($format)*) };
+}
+
+/// Prints.
+#[macro_export]
+macro_rules! pr_warn {
     ($($format:tt)*) => { eprint!($($format)*) };
 }
 

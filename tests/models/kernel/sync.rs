@@ -17,22 +17,42 @@ use crate::alloc::{
     AllocError,
     Flags, //
 };
+use crate::world::{
+    try_world,
+    world, //
+};
+
+/// A value that is counted until the end of the execution.
+struct Counted<T: ?Sized> {
+    value: T,
+}
 
 /// A reference to a value that is shared.
-pub struct Arc<T: ?Sized>(std::sync::Arc<T>);
+pub struct Arc<T: ?Sized>(std::sync::Arc<Counted<T>>);
+
+impl<T> Counted<T> {
+    fn new(value: T) -> Self {
+        let world = world();
+        world.arcs.set(world.arcs.get() + 1);
+        Self { value }
+    }
+}
+
+impl<T: ?Sized> Drop for Counted<T> {
+    fn drop(&mut self) {
+        if let Some(world) = try_world() {
+            world.arcs.set(world.arcs.get().saturating_sub(1));
+        }
+    }
+}
 
 impl<T> Arc<T> {
     pub fn new(value: T, _: Flags) -> Result<Self, AllocError> {
-        Ok(Self(std::sync::Arc::new(value)))
+        Ok(Self(std::sync::Arc::new(Counted::new(value))))
     }
 
     pub fn pin_init(value: T, _: Flags) -> crate::error::Result<Self> {
-        Ok(Self(std::sync::Arc::new(value)))
-    }
-
-    /// How many there are.
-    pub fn count(this: &Self) -> usize {
-        std::sync::Arc::strong_count(&this.0)
+        Ok(Self(std::sync::Arc::new(Counted::new(value))))
     }
 }
 
@@ -46,7 +66,7 @@ impl<T: ?Sized> Deref for Arc<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.0
+        &self.0.value
     }
 }
 

@@ -23,6 +23,8 @@ pub struct World {
     pub now: Cell<u64>,
     /// How often a thread that sleeps for a while may be woken by the clock.
     pub ticks: Cell<u32>,
+    /// How often somebody who is no kernel thread has slept.
+    pub pauses: Cell<u32>,
     /// Whether counters are loom's.
     pub counts: Cell<bool>,
     /// Whether RCU's readers are waited for.
@@ -31,6 +33,8 @@ pub struct World {
     pub readers: RefCell<HashMap<loom::thread::ThreadId, (usize, Vec<usize>)>>,
     /// How many of the allocations in softirq are still to fail.
     pub failures: Cell<u32>,
+    /// How many values there are to which references are counted.
+    pub arcs: Cell<usize>,
     /// What was allocated and not freed, and is freed without its type.
     pub memory: RefCell<HashMap<usize, Layout>>,
     /// What was freed: kept until the end, so that no address comes twice.
@@ -50,6 +54,13 @@ pub fn world() -> Rc<World> {
     WORLD.with_borrow(|world| world.clone().expect("a model runs"))
 }
 
+/// The same, unless the last execution failed, and what it has left is dropped.
+pub fn try_world() -> Option<Rc<World>> {
+    WORLD
+        .try_with(|world| world.try_borrow().ok()?.clone())
+        .ok()?
+}
+
 /// Begins an execution.
 pub fn begin() {
     let world = World::default();
@@ -62,6 +73,8 @@ pub fn end() {
     let world = WORLD.take().expect("a model runs");
     let left = world.memory.borrow().len();
     assert_eq!(left, 0, "objects that were never freed");
+    let left = world.arcs.get();
+    assert_eq!(left, 0, "references that were never dropped");
     for (address, layout) in world.freed.take() {
         // SAFETY: `KBox` allocated it so, and nobody uses it any more.
         unsafe { std::alloc::dealloc(address as *mut u8, layout) };

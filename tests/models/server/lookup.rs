@@ -2,9 +2,10 @@
 
 //! A look-up that waits. What it leads to is watched by loom.
 
-use super::job::Task;
 use super::outcome;
+use super::shared::Shared;
 use crate::linux::context::MaySleep;
+use kernel::sync::Arc;
 use loom::cell::UnsafeCell;
 
 pub(super) const BEYOND: usize = 8;
@@ -12,6 +13,14 @@ pub(super) const BEYOND: usize = 8;
 /// The task.
 pub(crate) struct Open {
     asked: UnsafeCell<u32>,
+}
+
+/// What a look-up comes to.
+pub(super) enum Resolution {
+    /// A file.
+    Opened(Opened),
+    /// There is no memory.
+    Busy,
 }
 
 /// What a task leads to, made by another thread than reads it.
@@ -28,13 +37,10 @@ impl Open {
         open.asked.with_mut(|asked| unsafe { *asked = 7 });
         open
     }
-}
 
-impl Task for Open {
-    type Output = Opened;
-
-    fn run(self, _: &MaySleep) -> Opened {
-        outcome::ran();
+    /// Looks up.
+    pub(super) fn run(self, _: &Arc<Shared>, _: &MaySleep) -> Result<Resolution, Self> {
+        outcome::tell(|outcome| outcome.begun += 1);
         // SAFETY: Loom fails if somebody writes meanwhile.
         let asked = self.asked.with(|asked| unsafe { *asked });
         let opened = Opened {
@@ -42,7 +48,7 @@ impl Task for Open {
         };
         // SAFETY: Nobody else has it.
         opened.found.with_mut(|found| unsafe { *found = asked });
-        opened
+        Ok(Resolution::Opened(opened))
     }
 }
 

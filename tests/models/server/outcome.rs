@@ -19,6 +19,10 @@ pub(crate) struct Outcome {
     pub(crate) ended: u32,
     /// Configurations that were dropped.
     pub(crate) dropped: u32,
+    /// Look-ups that have begun.
+    pub(crate) begun: u32,
+    /// Files that were closed.
+    pub(crate) closed: u32,
     /// Listening sockets.
     pub(crate) listening: u32,
 }
@@ -38,14 +42,11 @@ loom::lazy_static! {
 thread_local! {
     /// Whether requests are for files that must be waited for.
     static ASKS_FILE: Cell<bool> = const { Cell::new(false) };
-    /// Tasks that were run.
-    static RUN: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Forgets the last execution.
 pub(crate) fn begin() {
     ASKS_FILE.set(false);
-    RUN.set(0);
 }
 
 /// Lets requests be for files that must be waited for.
@@ -55,11 +56,6 @@ pub(crate) fn set_asks_file() {
 
 pub(super) fn asks_file() -> bool {
     ASKS_FILE.get()
-}
-
-/// A task is run.
-pub(super) fn ran() {
-    RUN.set(RUN.get() + 1);
 }
 
 /// Says what has happened.

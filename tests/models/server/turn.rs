@@ -8,9 +8,18 @@ use super::connection::{
     State,
     Timer, //
 };
-use super::job::Job;
+use super::job::{
+    Output,
+    Pending,
+    Task, //
+};
+use super::lookup::Resolution;
 use super::response::Response;
 use super::stats::Counter;
+use super::storage::{
+    Place,
+    Refused, //
+};
 use super::worker::{
     Local,
     Worker, //
@@ -82,17 +91,21 @@ impl<'a> Turn<'a> {
                 }
                 Phase::Receiving if outcome::asks_file() => {
                     let shared = self.worker.shared();
-                    let task = lookup::Open::new();
-                    let Ok(job) = Job::start(task, self.sock, shared, &self.local.io) else {
-                        return self.end(Counter::OutOfMemory);
-                    };
-                    self.state.phase = Phase::Opening(job, None);
+                    let limit = self.local.config.max_connect;
+                    let task = Task::Open(lookup::Open::new());
+                    let place = Place::Device(1);
+                    match Pending::start(task, place, self.sock, shared, limit) {
+                        Ok(job) => self.state.phase = Phase::Opening(job, None),
+                        Err(Refused::Silent) => return self.end(Counter::StorageRefused),
+                        Err(Refused::NoMemory) => return self.end(Counter::OutOfMemory),
+                    }
                 }
                 Phase::Opening(job, _) => {
-                    let Some(opened) = job.result() else {
-                        return Next::Wait;
-                    };
-                    opened.check();
+                    match job.result() {
+                        None => return Next::Wait,
+                        Some(Output::Opened(Resolution::Opened(opened))) => opened.check(),
+                        Some(_) => return self.end(Counter::OutOfMemory),
+                    }
                     self.answer();
                 }
                 _ => self.answer(),
