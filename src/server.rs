@@ -51,7 +51,11 @@ use kernel::sync::{
 use running::Running;
 use shared::Shared;
 use stats::Statistics;
-use storage::Keeper;
+use storage::{
+    Keeper,
+    LANES,
+    PLACES, //
+};
 
 /// The server. It stops when it is dropped, which may sleep; then it waits for file systems. The
 /// fields are dropped in this order.
@@ -81,7 +85,7 @@ impl Server {
     pub(crate) fn new(config: Config) -> Result<Arc<Self>> {
         let config = Arc::new(config, GFP_KERNEL)?;
         let workers = usize::try_from(nr_cpu_ids())?;
-        let keeper = Keeper::new()?;
+        let keeper = Keeper::new(PLACES, LANES)?;
         let statistics = Statistics::new(workers, keeper.storage().clone())?;
         let statistics = Arc::new(statistics, GFP_KERNEL)?;
         Arc::pin_init(

@@ -34,10 +34,10 @@ use kernel::sync::{
 };
 
 /// Jobs that may run at a time, each in a thread of the kernel's that waits for a file system.
-const PLACES: u32 = 512;
+pub(super) const PLACES: u32 = 512;
 
 /// Lanes. With more file systems than that in use at the same time, the rest share [`ANYWHERE`].
-const LANES: usize = 64;
+pub(super) const LANES: usize = 64;
 
 /// The lane of jobs that may touch any file system.
 const ANYWHERE: usize = 0;
@@ -106,6 +106,8 @@ struct Lanes {
     waiting: RBTree<Ticket, Arc<Job>>,
     /// The number of the next job that waits.
     next: u64,
+    /// Places that there are.
+    places: u32,
     /// Places that are free.
     free: u32,
     /// Sums over the lanes.
@@ -337,7 +339,7 @@ impl Storage {
     pub(super) fn numbers(&self) -> Numbers {
         let lanes = self.lanes.lock();
         Numbers {
-            running: PLACES.saturating_sub(lanes.free),
+            running: lanes.places.saturating_sub(lanes.free),
             waiting: lanes.waiting_count,
             abandoned: lanes.abandoned,
         }
@@ -360,8 +362,8 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// A work queue without jobs.
-    pub(super) fn new() -> Result<Self> {
+    /// A work queue without jobs, of which `places` may run at a time, in so many `lanes`.
+    pub(super) fn new(places: u32, lanes: usize) -> Result<Self> {
         let queue = OwnedQueue::new(c"rust_tux", ACTIVE)?;
         let lane = Lane {
             device: 0,
@@ -370,7 +372,7 @@ impl Keeper {
             connections: 0,
             heard: 0,
         };
-        let lanes = KVec::from_elem(lane, LANES, GFP_KERNEL)?;
+        let lanes = KVec::from_elem(lane, lanes, GFP_KERNEL)?;
         let handle = queue.handle();
         let storage = Arc::pin_init(
             pin_init!(Storage {
@@ -380,7 +382,8 @@ impl Keeper {
                         lanes,
                         waiting: RBTree::new(),
                         next: 0,
-                        free: PLACES,
+                        places,
+                        free: places,
                         waiting_count: 0,
                         connections: 0,
                         abandoned: 0,
