@@ -3,6 +3,7 @@
 //! The models.
 
 use crate::linux::bindings::Segment;
+use crate::linux::file::File;
 use crate::linux::network::{
     self,
     Peer, //
@@ -11,6 +12,7 @@ use crate::server::outcome;
 use crate::server::stats::Counter;
 use crate::server::{
     Counts,
+    Files,
     Room,
     Server, //
 };
@@ -219,6 +221,115 @@ fn job_outlives() {
         outcome::wait(|outcome| outcome.begun == 1);
         server.stop();
         peer.forget();
+    });
+}
+
+/// The server is stopped while a work item waits for a place that comes free: the place is given
+/// back, whether the work item has begun or not.
+#[test]
+fn job_is_given_up() {
+    check("job_is_given_up", 2, || {
+        let server = server();
+        outcome::set_asks_file();
+        server.files().close(1, File::new());
+        let peer = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.asked == 1);
+        server.stop();
+        peer.forget();
+    });
+}
+
+/// The server is stopped while a work item hangs, which then keeps nothing of its connection, and
+/// is waited for when the module is unloaded.
+#[test]
+fn job_hangs() {
+    check("job_hangs", 2, || {
+        let server = server();
+        outcome::set_hangs();
+        let peer = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.begun == 1);
+        let server = server.halt();
+        assert!(peer.is_alone(), "a work item keeps its connection");
+        outcome::tell(|outcome| outcome.goes_on = true);
+        server.unload();
+        peer.forget();
+    });
+}
+
+/// A work item needs another file system than it was begun for: it goes on when there is a place,
+/// which may be its own.
+#[test]
+fn job_wanders() {
+    check("job_wanders", 2, || {
+        let server = Server::start_with_places(8, 1, 1);
+        outcome::set_wanders();
+        let peer = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.answered == 1);
+        server.stop();
+        peer.forget();
+    });
+}
+
+/// The same, while the server is stopped.
+#[test]
+fn wanderer_is_given_up() {
+    check("wanderer_is_given_up", 2, || {
+        let server = server();
+        outcome::set_wanders();
+        let peer = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.begun > 0);
+        server.stop();
+        peer.forget();
+    });
+}
+
+/// Two file systems have one place: each work item has its turn.
+#[test]
+fn lanes() {
+    check("lanes", 3, || {
+        let files = Rc::new(Files::new(1, 3));
+        let another = files.clone();
+        let other = spawn(move || {
+            another.close(1, File::new());
+            drop(another);
+        });
+        files.close(2, File::new());
+        other.join().unwrap();
+        Rc::into_inner(files).expect("no others").unload();
+        outcome::wait(|outcome| outcome.closed == 2);
+    });
+}
+
+/// Two file systems come at once, of which one hangs: each has a lane of its own.
+#[test]
+fn lane_is_taken() {
+    check("lane_is_taken", 2, || {
+        let files = Rc::new(Files::new(2, 3));
+        let another = files.clone();
+        let other = spawn(move || {
+            another.close(1, File::hanging());
+            drop(another);
+        });
+        files.close(2, File::new());
+        other.join().unwrap();
+        Rc::into_inner(files).expect("no others").unload();
+    });
+}
+
+/// A file system hangs with all that it is asked for: another one has a place.
+#[test]
+fn lane_hangs() {
+    check("lane_hangs", 2, || {
+        let files = Rc::new(Files::new(2, 3));
+        let another = files.clone();
+        files.close(1, File::hanging());
+        let other = spawn(move || {
+            another.close(1, File::hanging());
+            drop(another);
+        });
+        files.close(2, File::new());
+        other.join().unwrap();
+        Rc::into_inner(files).expect("no others").unload();
     });
 }
 

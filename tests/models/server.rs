@@ -30,8 +30,10 @@ mod wheel;
 mod worker;
 
 use crate::linux::context::MaySleep;
+use crate::linux::file::File;
 use crate::linux::proc::Show;
 use config::Config;
+use job::Closing;
 use kernel::prelude::GFP_KERNEL;
 use kernel::seq_file::SeqFile;
 use kernel::sync::Arc;
@@ -42,13 +44,24 @@ use stats::{
     Statistics, //
 };
 use std::rc::Rc;
-use storage::Keeper;
+use storage::{
+    Keeper,
+    Place, //
+};
 
 /// A server that runs, without what the sysctls do.
 pub(crate) struct Server {
     statistics: Arc<Statistics>,
     running: Running,
-    keeper: Keeper,
+    files: Files,
+}
+
+/// A server that is stopped, and not unloaded.
+pub(crate) struct Stopped {
+    statistics: Arc<Statistics>,
+    files: Files,
+    /// A reference count orders nothing here: the last who has it is one who comes after all.
+    _config: Option<Arc<Config>>,
 }
 
 /// What others do to a server that runs.
@@ -59,18 +72,33 @@ pub(crate) struct Control {
 impl Server {
     /// Starts a server of `threads` workers that serves up to `max_connect` connections.
     pub(crate) fn start(max_connect: u32, threads: u32) -> Self {
+        Self::start_with_places(max_connect, threads, 2)
+    }
+
+    /// The same, where up to `places` work items may run at a time.
+    pub(crate) fn start_with_places(max_connect: u32, threads: u32, places: u32) -> Self {
         let config = Arc::new(Config::new(max_connect, threads), GFP_KERNEL).expect("memory");
-        let keeper = Keeper::new().expect("memory");
+        let keeper = Keeper::new(places, 2).expect("memory");
         let storage = keeper.storage();
         let statistics = Statistics::new(1, storage.clone()).expect("memory");
         let statistics = Arc::new(statistics, GFP_KERNEL).expect("memory");
         let may_sleep = MaySleep::begin();
         let running = Running::start(&config, &statistics, storage, &may_sleep);
+        let running = running.expect("a start");
         Self {
             statistics,
-            running: running.expect("a start"),
-            keeper,
+            files: Files {
+                shared: running.shared().clone(),
+                keeper,
+                places,
+            },
+            running,
         }
+    }
+
+    /// The files that it may have to wait for.
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
     }
 
     /// For another thread.
@@ -83,12 +111,26 @@ impl Server {
     /// Stops the server, and unloads it. Returns what is counted, which has to fit: nothing is
     /// served any more.
     pub(crate) fn stop(self) -> Counted {
-        // A reference count orders nothing here: the last who has it is one who comes after all.
+        self.halt().unload()
+    }
+
+    /// Stops the server.
+    pub(crate) fn halt(self) -> Stopped {
         let mut never = u64::MAX;
         let config = self.running.shared().newer_config(&mut never);
         drop(self.running);
-        drop(self.keeper);
-        drop(config);
+        Stopped {
+            statistics: self.statistics,
+            files: self.files,
+            _config: config,
+        }
+    }
+}
+
+impl Stopped {
+    /// Unloads the server.
+    pub(crate) fn unload(self) -> Counted {
+        self.files.unload();
         let counted = Counted::new(&self.statistics);
         assert_eq!(counted.get("connections_open"), 0);
         assert_eq!(
@@ -97,6 +139,55 @@ impl Server {
         );
         counted
     }
+}
+
+/// What may have to wait for file systems.
+pub(crate) struct Files {
+    shared: Arc<Shared>,
+    keeper: Keeper,
+    places: u32,
+}
+
+impl Files {
+    /// Without a server. The lane of any file system is one of `lanes`.
+    pub(crate) fn new(places: u32, lanes: usize) -> Self {
+        let config = Arc::new(Config::new(1, 1), GFP_KERNEL).expect("memory");
+        let keeper = Keeper::new(places, lanes).expect("memory");
+        let shared = Shared::new(&config, keeper.storage(), &MaySleep::begin());
+        Self {
+            shared: shared.expect("memory"),
+            keeper,
+            places,
+        }
+    }
+
+    /// Closes `file`, of the file system on `device`, in a work item.
+    pub(crate) fn close(&self, device: u32, file: File) {
+        close(&self.shared, Place::Device(device), file);
+    }
+
+    /// Waits for all work items, after which no place is taken, and no lane in use.
+    pub(crate) fn unload(self) {
+        let storage = self.keeper.storage().clone();
+        drop(self.keeper);
+        let numbers = storage.numbers();
+        assert_eq!(numbers.running, 0, "a place that is never given back");
+        assert_eq!(numbers.waiting, 0, "a work item that never begins");
+        assert_eq!(numbers.abandoned, 0, "a work item that was never missed");
+        // Two work items of two lanes have room in two places, those of one lane have not. None
+        // runs any more, as there is no work queue.
+        if self.places == 2 {
+            close(&self.shared, Place::Device(u32::MAX), File::new());
+            close(&self.shared, Place::Anywhere, File::new());
+            assert_eq!(storage.numbers().running, 2, "a lane that is never left");
+        }
+    }
+}
+
+/// Closes `file` in a work item.
+fn close(shared: &Arc<Shared>, place: Place, file: File) {
+    let closing = Closing::new(place, shared).expect("memory");
+    closing.start(file);
 }
 
 impl Control {
@@ -115,7 +206,7 @@ impl Room {
     /// One place.
     pub(crate) fn new() -> Self {
         let config = Arc::new(Config::new(1, 1), GFP_KERNEL).expect("memory");
-        let keeper = Keeper::new().expect("memory");
+        let keeper = Keeper::new(1, 1).expect("memory");
         let shared = Shared::new(&config, keeper.storage(), &MaySleep::begin());
         Self(shared.expect("memory"), Rc::new(keeper))
     }
@@ -139,7 +230,7 @@ pub(crate) struct Counts {
 
 impl Counts {
     pub(crate) fn new() -> Self {
-        let keeper = Keeper::new().expect("memory");
+        let keeper = Keeper::new(1, 1).expect("memory");
         let statistics = Statistics::new(1, keeper.storage().clone());
         Self {
             statistics: statistics.expect("memory"),

@@ -191,6 +191,11 @@ impl sock {
         self.refs.get() == 0
     }
 
+    /// Whether there is one reference.
+    pub(crate) fn is_last(&self) -> bool {
+        self.refs.get() == 1
+    }
+
     fn assert_alive(&self) {
         assert!(self.refs.get() > 0, "a sock is used that was freed");
     }

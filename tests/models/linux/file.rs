@@ -7,6 +7,7 @@ use loom::cell::UnsafeCell;
 
 pub(crate) struct File {
     is_open: UnsafeCell<bool>,
+    hangs: bool,
 }
 
 // SAFETY: One thread has it; loom fails if another does.
@@ -18,12 +19,24 @@ impl File {
     pub(crate) fn new() -> Self {
         Self {
             is_open: UnsafeCell::new(true),
+            hangs: false,
+        }
+    }
+
+    /// A file that can't be closed before another one is that doesn't hang.
+    pub(crate) fn hanging() -> Self {
+        Self {
+            is_open: UnsafeCell::new(true),
+            hangs: true,
         }
     }
 }
 
 impl Drop for File {
     fn drop(&mut self) {
+        if self.hangs {
+            outcome::wait(|outcome| outcome.closed > 0);
+        }
         // SAFETY: Loom fails if somebody else has it meanwhile.
         self.is_open.with_mut(|is_open| unsafe { *is_open = false });
         outcome::tell(|outcome| outcome.closed += 1);

@@ -138,6 +138,12 @@ impl Peer {
         unsafe { call(self.0, (*self.0).sk_error_report) };
     }
 
+    /// Whether the server has forgotten the connection.
+    pub(crate) fn is_alone(&self) -> bool {
+        // SAFETY: We have a reference.
+        unsafe { (*self.0).is_last() }
+    }
+
     /// Forgets the connection.
     pub(crate) fn forget(self) {
         // SAFETY: The reference is ours.

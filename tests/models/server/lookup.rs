@@ -13,6 +13,8 @@ pub(super) const BEYOND: usize = 8;
 /// The task.
 pub(crate) struct Open {
     asked: UnsafeCell<u32>,
+    /// Whether it may go anywhere.
+    is_free: bool,
 }
 
 /// What a look-up comes to.
@@ -32,6 +34,7 @@ impl Open {
     pub(super) fn new() -> Self {
         let open = Self {
             asked: UnsafeCell::new(0),
+            is_free: false,
         };
         // SAFETY: Nobody else has it.
         open.asked.with_mut(|asked| unsafe { *asked = 7 });
@@ -39,8 +42,15 @@ impl Open {
     }
 
     /// Looks up.
-    pub(super) fn run(self, _: &Arc<Shared>, _: &MaySleep) -> Result<Resolution, Self> {
+    pub(super) fn run(mut self, _: &Arc<Shared>, _: &MaySleep) -> Result<Resolution, Self> {
         outcome::tell(|outcome| outcome.begun += 1);
+        if outcome::hangs() {
+            outcome::wait(|outcome| outcome.goes_on);
+        }
+        if outcome::wanders() && !self.is_free {
+            self.is_free = true;
+            return Err(self);
+        }
         // SAFETY: Loom fails if somebody writes meanwhile.
         let asked = self.asked.with(|asked| unsafe { *asked });
         let opened = Opened {

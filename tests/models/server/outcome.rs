@@ -19,6 +19,10 @@ pub(crate) struct Outcome {
     pub(crate) ended: u32,
     /// Configurations that were dropped.
     pub(crate) dropped: u32,
+    /// Jobs that connections have asked for.
+    pub(crate) asked: u32,
+    /// Whether look-ups go on that hang.
+    pub(crate) goes_on: bool,
     /// Look-ups that have begun.
     pub(crate) begun: u32,
     /// Files that were closed.
@@ -42,11 +46,17 @@ loom::lazy_static! {
 thread_local! {
     /// Whether requests are for files that must be waited for.
     static ASKS_FILE: Cell<bool> = const { Cell::new(false) };
+    /// Whether these hang.
+    static HANGS: Cell<bool> = const { Cell::new(false) };
+    /// Whether these are of another file system than it seems.
+    static WANDERS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Forgets the last execution.
 pub(crate) fn begin() {
     ASKS_FILE.set(false);
+    HANGS.set(false);
+    WANDERS.set(false);
 }
 
 /// Lets requests be for files that must be waited for.
@@ -56,6 +66,26 @@ pub(crate) fn set_asks_file() {
 
 pub(super) fn asks_file() -> bool {
     ASKS_FILE.get()
+}
+
+/// Lets requests be for files that can't be had before the model says so.
+pub(crate) fn set_hangs() {
+    ASKS_FILE.set(true);
+    HANGS.set(true);
+}
+
+pub(super) fn hangs() -> bool {
+    HANGS.get()
+}
+
+/// Lets requests be for files of another file system than it seems.
+pub(crate) fn set_wanders() {
+    ASKS_FILE.set(true);
+    WANDERS.set(true);
+}
+
+pub(super) fn wanders() -> bool {
+    WANDERS.get()
 }
 
 /// Says what has happened.

@@ -95,7 +95,10 @@ impl<'a> Turn<'a> {
                     let task = Task::Open(lookup::Open::new());
                     let place = Place::Device(1);
                     match Pending::start(task, place, self.sock, shared, limit) {
-                        Ok(job) => self.state.phase = Phase::Opening(job, None),
+                        Ok(job) => {
+                            self.state.phase = Phase::Opening(job, None);
+                            outcome::tell(|outcome| outcome.asked += 1);
+                        }
                         Err(Refused::Silent) => return self.end(Counter::StorageRefused),
                         Err(Refused::NoMemory) => return self.end(Counter::OutOfMemory),
                     }
