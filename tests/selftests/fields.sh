@@ -384,9 +384,10 @@ def download(rate, seconds):
                     if not octets_:
                         return "closed", time.monotonic() - began
                     got += len(octets_)
+                else:
+                    time.sleep(0.05)
             except ConnectionResetError:
                 return "reset", time.monotonic() - began
-            time.sleep(0.05)
         return "open", got
 setting("send_timeout", "2")
 setting("min_send_rate", "50000")

@@ -27,7 +27,6 @@ echo hot >"$docroot/hot.txt"
 echo hot >"$docroot/link.txt"
 ln -s hung/1.txt "$docroot/link.txt.gz"
 ln -s hung/d "$docroot/away"
-has_disk=no
 if [ -b "${RUST_TUX_SCRATCH:-}" ] && mkfs.ext4 -q -F "$RUST_TUX_SCRATCH" 2>/dev/null; then
 	mkdir "$docroot/disk"
 	mount "$RUST_TUX_SCRATCH" "$docroot/disk" || bail_out "mounting the disk"
@@ -35,7 +34,6 @@ if [ -b "${RUST_TUX_SCRATCH:-}" ] && mkfs.ext4 -q -F "$RUST_TUX_SCRATCH" 2>/dev/
 	for i in {1..50}; do
 		echo "disk $i" >"$docroot/disk/$i.txt"
 	done
-	has_disk=yes
 fi
 
 count() {
