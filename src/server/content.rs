@@ -145,12 +145,12 @@ impl Content {
         }
     }
 
-    /// Octets in memory.
-    pub(super) fn memory(octets: Text) -> Self {
+    /// Octets in memory, none of which was consumed.
+    pub(super) fn memory(text: Text) -> Self {
         Self {
             offset: 0,
-            end: octets.len() as u64,
-            source: Source::Memory(octets),
+            end: text.len() as u64,
+            source: Source::Memory(text),
             parts: None,
         }
     }
@@ -191,10 +191,8 @@ impl Content {
     fn add(&self, fragments: &mut Fragments, cache: &mut Cache) -> Result<usize> {
         match &self.source {
             Source::File(file) => Ok(file.resident(self.offset, self.window(), fragments)),
-            Source::Memory(octets) => {
-                let start = usize::try_from(self.offset)?;
-                let end = start.saturating_add(self.window().min(PAGE_SIZE));
-                let octets = octets.get(start..end).ok_or(EINVAL)?;
+            Source::Memory(text) => {
+                let octets = text.next(PAGE_SIZE);
                 cache.append(octets, fragments)?;
                 Ok(octets.len())
             }
@@ -204,6 +202,9 @@ impl Content {
     /// Takes note of `octets` more in fragments.
     pub(super) fn advance(&mut self, octets: usize) {
         self.offset = self.offset.saturating_add(octets as u64);
+        if let Source::Memory(text) = &mut self.source {
+            text.consume(octets);
+        }
     }
 
     /// How many octets are to be added next.

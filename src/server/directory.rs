@@ -12,8 +12,14 @@
 //!
 //! All three are limited, so that nobody makes a directory that takes all memory or all time; a
 //! listing that isn't complete says so. What all listings take together is limited, too: those who
-//! ask for many, and read slowly, get no more of them.
+//! ask for many, and read slowly, get no more of them. So the text is in pieces, which are given back
+//! as they are sent, and nothing is done for a client that has gone.
 
+use super::config::{
+    copy,
+    TARGET_LEN, //
+};
+use super::job::IsWanted;
 use crate::http::listing::{
     self,
     Entry,
@@ -30,10 +36,7 @@ use crate::linux::path::{
     Root, //
 };
 use core::cmp::Ordering;
-use core::ops::{
-    ControlFlow,
-    Deref, //
-};
+use core::ops::ControlFlow;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
 use kernel::str::CStr;
@@ -41,6 +44,7 @@ use kernel::sync::atomic::{
     Atomic,
     Relaxed, //
 };
+use kernel::sync::Arc;
 
 /// Entries of a directory that are looked up and shown.
 const ENTRIES: usize = 10_000;
@@ -53,6 +57,15 @@ const TEXT_LEN: usize = 4 << 20;
 
 /// Octets of all listings that are being made or sent.
 const MEMORY: usize = 64 << 20;
+
+/// Octets of the text that are written, and given back, in one piece: more than twice what a
+/// beginning, an entry and an end need.
+const PIECE_LEN: usize = 128 << 10;
+
+const _: () = {
+    let beginning = listing::begin_bound(TARGET_LEN) + listing::entry_bound(NAME_MAX);
+    assert!(2 * (beginning + listing::END_BOUND) < PIECE_LEN);
+};
 
 /// Octets of the memory of an entry: a node of the tree.
 const ENTRY_LEN: usize = 64;
@@ -69,67 +82,84 @@ const MODE_READ: u16 = 0o004;
 /// Permission bit of others to pass through a directory.
 const MODE_SEARCH: u16 = 0o001;
 
-/// Lists the directory `name` below `root`, which is a [`Path::name`](crate::http::target::Path),
-/// with the credentials of the caller.
-///
-/// Left out are names that begin with a dot, what is neither a file nor a directory, and what can't
-/// be looked up; with `hide_unreadable` also what others may not read or, if it is a directory,
-/// pass through. Directories come first, then files, each in the order of their octets.
-///
-/// Fails with `ENOTDIR` if it isn't a directory, with `EACCES` if others may not list it, with
-/// `ENOMEM` also if the memory for listings is in use, and as lookups do. Takes as long as the file
-/// system takes to answer.
-pub(super) fn list(
-    root: &Root,
-    name: &[u8],
-    format: Format,
-    hide_unreadable: bool,
-    context: &MaySleep,
-) -> Result<Text> {
-    let mut place = Place::new(root, name)?;
-    let found = place.find(&[], context)?;
-    let attributes = found.attributes(context)?;
-    if attributes.kind != Kind::Directory {
-        return Err(ENOTDIR);
-    }
-    if attributes.mode & MODE_READ == 0 {
-        return Err(EACCES);
-    }
-    let names = Names::collect(&found, context)?;
-    let entries = look_up(&mut place, &names, hide_unreadable, context)?;
-    write(format, name, &entries, names.is_truncated, context)
+/// What makes listings, with the credentials of the caller.
+pub(super) struct Lister<'a> {
+    /// What directories are below.
+    pub(super) root: &'a Root,
+    /// Where memory comes from.
+    pub(super) memory: &'a Arc<Memory>,
+    /// When this says no, it gives up: the client has gone.
+    pub(super) is_wanted: &'a IsWanted<'a>,
+    /// A file system may take as long as it likes.
+    pub(super) context: &'a MaySleep,
 }
 
-/// The text of a listing.
-pub(super) struct Text {
-    octets: KVVec<u8>,
-    _share: Share,
-}
+impl Lister<'_> {
+    /// Lists the directory `name`, which is a [`Path::name`](crate::http::target::Path).
+    ///
+    /// Left out are names that begin with a dot, what is neither a file nor a directory, and what
+    /// can't be looked up; with `hide_unreadable` also what others may not read or, if it is a
+    /// directory, pass through. Directories come first, then files, each in the order of their
+    /// octets.
+    ///
+    /// Fails with `ENOTDIR` if it isn't a directory, with `EACCES` if others may not list it, with
+    /// `ENOMEM` also if the memory for listings is in use, with `ECANCELED` if it isn't wanted any more,
+    /// and as lookups do.
+    pub(super) fn list(&self, name: &[u8], format: Format, hide_unreadable: bool) -> Result<Text> {
+        let mut place = Place::new(self.root, name)?;
+        let found = place.find(&[], self.context)?;
+        let attributes = found.attributes(self.context)?;
+        if attributes.kind != Kind::Directory {
+            return Err(ENOTDIR);
+        }
+        if attributes.mode & MODE_READ == 0 {
+            return Err(EACCES);
+        }
+        let names = Names::collect(&found, self)?;
+        let entries = look_up(&mut place, &names, hide_unreadable, self)?;
+        write(format, name, &entries, names.is_truncated, self)
+    }
 
-impl Deref for Text {
-    type Target = [u8];
+    /// A share of the memory, of which nothing is taken yet.
+    fn share(&self) -> Share {
+        Share {
+            memory: self.memory.clone(),
+            octets: 0,
+        }
+    }
 
-    fn deref(&self) -> &[u8] {
-        &self.octets
+    /// Lets others run; fails if the listing isn't wanted any more.
+    fn go_on(&self) -> Result {
+        self.context.yield_now();
+        if (self.is_wanted)() {
+            Ok(())
+        } else {
+            Err(ECANCELED)
+        }
     }
 }
 
-/// Octets of [`MEMORY`] that are in use.
-static IN_USE: Atomic<usize> = Atomic::new(0);
+/// The memory that all listings take together, as far as it is in use.
+pub(super) struct Memory(Atomic<usize>);
 
-/// Octets of [`MEMORY`] that one part of one listing uses.
-struct Share(usize);
+impl Memory {
+    /// Nothing is in use.
+    pub(super) fn new() -> Self {
+        Self(Atomic::new(0))
+    }
+}
+
+/// What one part of one listing has of the memory.
+struct Share {
+    memory: Arc<Memory>,
+    octets: usize,
+}
 
 impl Share {
-    /// None yet.
-    const fn new() -> Self {
-        Self(0)
-    }
-
     /// Takes more.
     fn take(&mut self, octets: usize) -> Result {
-        let before = IN_USE.fetch_add(octets, Relaxed);
-        self.0 = self.0.saturating_add(octets);
+        let before = self.memory.0.fetch_add(octets, Relaxed);
+        self.octets = self.octets.saturating_add(octets);
         if before.saturating_add(octets) > MEMORY {
             return Err(ENOMEM);
         }
@@ -138,14 +168,66 @@ impl Share {
 
     /// Gives back what is more than `octets`.
     fn shrink(&mut self, octets: usize) {
-        IN_USE.fetch_sub(self.0.saturating_sub(octets), Relaxed);
-        self.0 = self.0.min(octets);
+        let back = self.octets.saturating_sub(octets);
+        self.memory.0.fetch_sub(back, Relaxed);
+        self.octets = self.octets.min(octets);
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
         self.shrink(0);
+    }
+}
+
+/// The text of a listing, in pieces that are given back as they are consumed.
+pub(super) struct Text {
+    /// Those that were consumed are empty.
+    pieces: KVec<KVVec<u8>>,
+    /// The piece that is being consumed.
+    next: usize,
+    /// Octets of it that were consumed.
+    offset: usize,
+    /// Octets of all that was written.
+    len: usize,
+    share: Share,
+}
+
+impl Text {
+    /// How long it is.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// What comes next: one octet at least, unless it is at its end, and at most `max`.
+    pub(super) fn next(&self, max: usize) -> &[u8] {
+        let piece = self.pieces.get(self.next);
+        let rest = piece.and_then(|piece| piece.get(self.offset..));
+        let rest = rest.unwrap_or_default();
+        rest.get(..max).unwrap_or(rest)
+    }
+
+    /// Takes note that `octets` of [`Self::next`] are consumed.
+    pub(super) fn consume(&mut self, octets: usize) {
+        self.offset = self.offset.saturating_add(octets);
+        let Some(piece) = self.pieces.get_mut(self.next) else {
+            return;
+        };
+        if self.offset >= piece.len() {
+            let rest = self.share.octets.saturating_sub(piece.len());
+            self.share.shrink(rest);
+            *piece = KVVec::new();
+            self.next = self.next.saturating_add(1);
+            self.offset = 0;
+        }
+    }
+
+    /// Adds a piece, for which there is room.
+    fn push(&mut self, octets: &[u8]) -> Result {
+        self.share.take(octets.len())?;
+        self.pieces.push_within_capacity(copy(octets)?)?;
+        self.len = self.len.saturating_add(octets.len());
+        Ok(())
     }
 }
 
@@ -203,16 +285,16 @@ struct Names {
 
 impl Names {
     /// Reads a directory.
-    fn collect(directory: &Path, context: &MaySleep) -> Result<Self> {
+    fn collect(directory: &Path, lister: &Lister<'_>) -> Result<Self> {
         let mut names = Self {
             octets: KVVec::with_capacity(NAMES_LEN, GFP_KERNEL)?,
             count: 0,
             is_truncated: false,
-            share: Share::new(),
+            share: lister.share(),
         };
         let mut seen: usize = 0;
         let mut result = Ok(());
-        let mut directory = directory.open_directory(context)?;
+        let mut directory = directory.open_directory(lister.context)?;
         directory.entries(
             &mut |name, kind| {
                 seen = seen.saturating_add(1);
@@ -221,7 +303,9 @@ impl Names {
                     names.is_truncated = true;
                     return ControlFlow::Break(());
                 }
-                if is_shown {
+                if !(lister.is_wanted)() {
+                    result = Err(ECANCELED);
+                } else if is_shown {
                     result = names.add(name);
                 }
                 match result {
@@ -229,7 +313,7 @@ impl Names {
                     Err(_) => ControlFlow::Break(()),
                 }
             },
-            context,
+            lister.context,
         )?;
         result?;
         Ok(names)
@@ -320,14 +404,15 @@ fn look_up<'a>(
     place: &mut Place<'_>,
     names: &'a Names,
     hide_unreadable: bool,
-    context: &MaySleep,
+    lister: &Lister<'_>,
 ) -> Result<Entries<'a>> {
+    let context = lister.context;
     let mut entries = Entries {
         tree: RBTree::new(),
-        share: Share::new(),
+        share: lister.share(),
     };
     for name in names.iter() {
-        context.yield_now();
+        lister.go_on()?;
         let found = place.find(name, context);
         let attributes = found.and_then(|found| {
             let attributes = found.attributes(context)?;
@@ -367,7 +452,7 @@ fn write(
     name: &[u8],
     entries: &Entries<'_>,
     is_truncated: bool,
-    context: &MaySleep,
+    lister: &Lister<'_>,
 ) -> Result<Text> {
     let bound = entries
         .tree
@@ -376,35 +461,53 @@ fn write(
         .fold(listing::begin_bound(name.len()), usize::saturating_add)
         .saturating_add(listing::END_BOUND)
         .min(TEXT_LEN);
-    let mut share = Share::new();
-    share.take(bound)?;
-    let mut octets = KVVec::from_elem(0, bound, GFP_KERNEL)?;
+    // All but the last are more than half full.
+    let pieces = (bound / (PIECE_LEN / 2)).saturating_add(1);
+    let mut text = Text {
+        pieces: KVec::with_capacity(pieces, GFP_KERNEL)?,
+        next: 0,
+        offset: 0,
+        len: 0,
+        share: lister.share(),
+    };
+    let mut room = KVVec::from_elem(0, PIECE_LEN, GFP_KERNEL)?;
     let mut is_truncated = is_truncated;
-    let mut out = Writer::new(&mut octets);
-    let mut listing = Listing::begin(format, name, &mut out);
-    for (key, properties) in entries.tree.iter() {
-        context.yield_now();
-        let needed = listing::entry_bound(key.name.len()).saturating_add(listing::END_BOUND);
-        if bound.saturating_sub(out.len()) < needed {
-            is_truncated = true;
-            break;
+    let mut rest = entries.tree.iter();
+    let mut entry = rest.next();
+    let mut begun = None;
+    loop {
+        let mut out = Writer::new(&mut room);
+        let mut listing = begun.unwrap_or_else(|| Listing::begin(format, name, &mut out));
+        while let Some((key, properties)) = entry {
+            lister.go_on()?;
+            let needed = listing::entry_bound(key.name.len()).saturating_add(listing::END_BOUND);
+            let len = text.len.saturating_add(out.len());
+            if TEXT_LEN.saturating_sub(len) < needed {
+                is_truncated = true;
+                entry = None;
+                break;
+            }
+            if out.room() < needed {
+                break;
+            }
+            let one = Entry {
+                name: key.name,
+                is_directory: !key.is_file,
+                size: properties.size,
+                modified: properties.modified,
+            };
+            listing.entry(&one, &mut out);
+            entry = rest.next();
         }
-        let entry = Entry {
-            name: key.name,
-            is_directory: !key.is_file,
-            size: properties.size,
-            modified: properties.modified,
-        };
-        listing.entry(&entry, &mut out);
+        let is_last = entry.is_none();
+        if is_last {
+            listing.end(is_truncated, &mut out);
+        }
+        let len = out.finish().ok_or(EINVAL)?;
+        text.push(room.get(..len).ok_or(EINVAL)?)?;
+        if is_last {
+            return Ok(text);
+        }
+        begun = Some(listing);
     }
-    listing.end(is_truncated, &mut out);
-    let len = out.finish().ok_or(EINVAL)?;
-    octets.truncate(len);
-    // The bounds are for the worst names; what is sent to a slow client is kept for long.
-    octets.shrink_to(0, GFP_KERNEL)?;
-    share.shrink(octets.capacity());
-    Ok(Text {
-        octets,
-        _share: share,
-    })
 }

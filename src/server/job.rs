@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A connection that ends gives its job up: it keeps nothing of the connection, and nobody gets its
-//! result. One that has begun goes on until the file system answers, since nothing can call it back.
+//! result. One that has begun goes on until the file system answers, since nothing can call it back;
+//! the listing of a directory asks at each entry whether it is wanted, and ends if it isn't.
 
 use super::connection::Connection;
 use super::content::Read;
@@ -44,6 +45,9 @@ use kernel::workqueue::{
     WorkItem, //
 };
 
+/// Whether a connection still waits for what is done. Once it doesn't, nobody looks at the output.
+pub(super) type IsWanted<'a> = dyn Fn() -> bool + 'a;
+
 /// What is to be done.
 pub(super) enum Task {
     /// A name is looked up, and the file opened.
@@ -72,9 +76,9 @@ enum Outcome {
 
 impl Task {
     /// Does it, with the credentials that files are opened with.
-    fn run(self, shared: &Arc<Shared>, may_sleep: &MaySleep) -> Outcome {
+    fn run(self, shared: &Arc<Shared>, is_wanted: &IsWanted<'_>, may_sleep: &MaySleep) -> Outcome {
         Outcome::Output(match self {
-            Task::Open(open) => match open.run(shared, may_sleep) {
+            Task::Open(open) => match open.run(shared, is_wanted, may_sleep) {
                 Ok(resolution) => Some(Output::Opened(resolution)),
                 Err(open) => return Outcome::Elsewhere(Task::Open(open)),
             },
@@ -308,7 +312,8 @@ impl WorkItem for Job {
         let shared = this.shared.clone();
         let (task, ticket) = this.begin();
         if let Some(task) = task {
-            let run = || task.run(&shared, &may_sleep);
+            let is_wanted = || this.progress.lock().sock.is_some();
+            let run = || task.run(&shared, &is_wanted, &may_sleep);
             match shared.credentials().assume(run) {
                 Outcome::Output(output) => this.finish(output),
                 Outcome::Elsewhere(task) => this.wander(task),

@@ -8,6 +8,7 @@ use super::config::{
 };
 use super::directory;
 use super::held::Held;
+use super::job::IsWanted;
 use super::shared::Shared;
 use super::storage::Place;
 use crate::http::content_coding::{
@@ -93,8 +94,8 @@ pub(super) enum Reach<'a> {
     Cached,
     /// To what that directory's file system has. So many octets of the name lead to it.
     Within(&'a Path, usize),
-    /// To all that there is.
-    Anywhere,
+    /// To all that there is. Only then are directories listed, as long as that is wanted.
+    Anywhere(&'a IsWanted<'a>),
 }
 
 impl Reach<'_> {
@@ -102,7 +103,7 @@ impl Reach<'_> {
     fn mode(self) -> Lookup {
         match self {
             Reach::Cached => Lookup::Cached,
-            Reach::Within(..) | Reach::Anywhere => Lookup::MayBlock,
+            Reach::Within(..) | Reach::Anywhere(_) => Lookup::MayBlock,
         }
     }
 }
@@ -136,6 +137,7 @@ impl Open {
     pub(super) fn run(
         mut self,
         shared: &Arc<Shared>,
+        is_wanted: &IsWanted<'_>,
         may_sleep: &MaySleep,
     ) -> Result<Resolution, Self> {
         let query = Query {
@@ -152,7 +154,7 @@ impl Open {
         };
         let root = self.root.root();
         let Place::Device(device) = self.place else {
-            let reach = Reach::Anywhere;
+            let reach = Reach::Anywhere(is_wanted);
             let found = resolve(root, &query, reach, &mut buffer, shared, may_sleep);
             return Ok(found.unwrap_or(Resolution::Busy));
         };
@@ -361,17 +363,17 @@ impl Names<'_> {
         let Some(listing) = query.listing else {
             return Ok(Some(Resolution::Forbidden));
         };
-        if !matches!(self.reach, Reach::Anywhere) {
+        let Reach::Anywhere(is_wanted) = self.reach else {
             return Ok(None);
-        }
+        };
         drop(found);
-        let text = directory::list(
-            self.root,
-            query.path.name,
-            listing.format,
-            listing.hides_unreadable,
-            self.may_sleep,
-        )?;
+        let lister = directory::Lister {
+            root: self.root,
+            memory: self.shared.listings(),
+            is_wanted,
+            context: self.may_sleep,
+        };
+        let text = lister.list(query.path.name, listing.format, listing.hides_unreadable)?;
         Ok(Some(Resolution::Listing(text, listing.format)))
     }
 
@@ -403,7 +405,7 @@ impl Names<'_> {
                 let rest = CStr::from_bytes_with_nul(rest).map_err(|_| EINVAL)?;
                 base.lookup_within(rest, self.may_sleep)
             }
-            Reach::Anywhere => self.root.lookup(name, mode, self.may_sleep),
+            Reach::Anywhere(_) => self.root.lookup(name, mode, self.may_sleep),
         }
     }
 

@@ -3,6 +3,7 @@
 //! What the parts of a running server share.
 
 use super::config::Config;
+use super::directory;
 use super::listener::Acceptor;
 use super::stats::{
     Counter,
@@ -75,6 +76,7 @@ pub(super) struct Shared {
     listening: Mutex<Listening>,
     credentials: Credentials,
     storage: Arc<Storage>,
+    listings: Arc<directory::Memory>,
 }
 
 impl Shared {
@@ -85,6 +87,7 @@ impl Shared {
         may_sleep: &MaySleep,
     ) -> Result<Arc<Self>> {
         let credentials = Credentials::unprivileged(USER, may_sleep)?;
+        let listings = Arc::new(directory::Memory::new(), GFP_KERNEL)?;
         let place = Place {
             address: config.address,
             port: config.server_port,
@@ -111,6 +114,7 @@ impl Shared {
                 ),
                 credentials,
                 storage: storage.clone(),
+                listings,
             }),
             GFP_KERNEL,
         )
@@ -157,6 +161,11 @@ impl Shared {
     /// Who may make file systems wait.
     pub(super) fn storage(&self) -> &Arc<Storage> {
         &self.storage
+    }
+
+    /// What listings take their memory from.
+    pub(super) fn listings(&self) -> &Arc<directory::Memory> {
+        &self.listings
     }
 
     /// Counts one more connection, unless there are as many as may be. Any context.
