@@ -47,6 +47,11 @@ impl Config {
         config
     }
 
+    /// The longest target.
+    pub(crate) fn target_limit(&self) -> usize {
+        8
+    }
+
     /// Reads what was written.
     pub(crate) fn check(&self) {
         // SAFETY: Loom fails if it is written meanwhile.

@@ -5,6 +5,7 @@
 use super::connection::{
     Connection,
     Phase,
+    Purpose,
     State,
     Timer, //
 };
@@ -96,7 +97,7 @@ impl<'a> Turn<'a> {
                     let place = Place::Device(1);
                     match Pending::start(task, place, self.sock, shared, limit) {
                         Ok(job) => {
-                            self.state.phase = Phase::Opening(job, None);
+                            self.state.phase = Phase::Opening(job, Purpose::Answer);
                             outcome::tell(|outcome| outcome.asked += 1);
                         }
                         Err(Refused::Silent) => return self.end(Counter::StorageRefused),
