@@ -340,13 +340,20 @@ impl<'a> Turn<'a> {
 
     /// Goes on with what was opened for that purpose.
     fn opened(&mut self, resolution: Resolution, purpose: Purpose) -> Next {
-        match purpose {
-            Purpose::Answer => self.receive(Some((resolution, None))),
-            Purpose::Page(reason) => self.receive(Some((resolution, Some(reason)))),
+        let reason = match purpose {
+            Purpose::Answer => None,
+            Purpose::Page(reason) => Some(reason),
             Purpose::Refusal(reason, is_head) => {
-                self.conclude(dispatch::with_page(reason, resolution), is_head)
+                return self.conclude_with(reason, resolution, is_head)
             }
-        }
+        };
+        self.receive(Some((resolution, reason)))
+    }
+
+    /// Begins a response that is the last of the connection, with `page` if that is a file.
+    #[inline(never)]
+    fn conclude_with(&mut self, reason: Reason, page: Resolution, is_head: bool) -> Next {
+        self.conclude(dispatch::with_page(reason, page), is_head)
     }
 
     /// Opens a file in a work item. Fails if there is no memory for that.
