@@ -6,6 +6,7 @@ pub(crate) mod config;
 #[path = "../../src/server/connection.rs"]
 pub(crate) mod connection;
 mod content;
+mod directory;
 pub(crate) mod dispatch;
 #[path = "../../src/server/job.rs"]
 mod job;

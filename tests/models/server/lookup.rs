@@ -2,6 +2,7 @@
 
 //! A look-up that waits. What it leads to is watched by loom.
 
+use super::job::IsWanted;
 use super::outcome;
 use super::shared::Shared;
 use crate::linux::context::MaySleep;
@@ -42,7 +43,12 @@ impl Open {
     }
 
     /// Looks up.
-    pub(super) fn run(mut self, _: &Arc<Shared>, _: &MaySleep) -> Result<Resolution, Self> {
+    pub(super) fn run(
+        mut self,
+        _: &Arc<Shared>,
+        _: &IsWanted<'_>,
+        _: &MaySleep,
+    ) -> Result<Resolution, Self> {
         outcome::tell(|outcome| outcome.begun += 1);
         if outcome::hangs() {
             outcome::wait(|outcome| outcome.goes_on);
