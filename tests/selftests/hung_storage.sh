@@ -77,20 +77,26 @@ def ends(clients):
 
 def goes_on(name, cold=True):
     """Others are served, and fast enough that nobody waited for a time limit."""
-    begin = time.monotonic()
-    got = [ask("/hot.txt").body]
+    longest = 0
+    def get(path):
+        nonlocal longest
+        begin = time.monotonic()
+        body = ask(path).body
+        longest = max(longest, time.monotonic() - begin)
+        return body
+    got = [get("/hot.txt")]
     for i in range(20):
-        got.append(ask("/well/%d.txt" % (i + 1)).body)
+        got.append(get("/well/%d.txt" % (i + 1)))
     if cold and os.path.isdir(docroot + b"/disk"):
         with open("/proc/sys/vm/drop_caches", "w") as file:
             file.write("3")
-        got += [ask("/disk/%d.txt" % (i + 1)).body for i in range(20)]
-    took = time.monotonic() - begin
+        got += [get("/disk/%d.txt" % (i + 1)) for i in range(20)]
     wanted = [b"hot\n"] + [b"file %d\n" % (i + 1) for i in range(20)]
     if len(got) > 21:
         wanted += [b"disk %d\n" % (i + 1) for i in range(20)]
     is_(name + ": the files of others are right", got, wanted)
-    true(name + ": and come soon", took < 15, "took %.1f s" % took)
+    # The time limit is 60 s.
+    true(name + ": and come soon", longest < 15, "one took %.1f s" % longest)
 
 def hang(name, kinds="all"):
     with open(os.environ["tmp"] + "/" + name, "w") as file:
