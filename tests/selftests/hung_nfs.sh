@@ -5,6 +5,7 @@
 # a file that is open there, nor to look at the directory where it is mounted.
 
 . "$(dirname "$0")/lib.sh"
+storage_may_hang
 
 mkdir "$tmp/exported" "$docroot/nfs"
 # nfsd exports no tmpfs.

@@ -7,6 +7,7 @@
 # server can be stopped and started. An unload waits, and says so.
 
 . "$(dirname "$0")/lib.sh"
+storage_may_hang
 
 modprobe fuse 2>/dev/null
 [ -c /dev/fuse ] || mknod /dev/fuse c 10 229 2>/dev/null

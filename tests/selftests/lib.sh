@@ -44,6 +44,8 @@
 #   raw BYTES [SECONDS]   sends BYTES (printf %b escapes) over one connection,
 #                    half-closes and prints what comes back
 #   wait_for SECONDS COMMAND...   until COMMAND succeeds
+#   storage_may_hang     the kernel doesn't complain of tasks that wait for long
+#                    until the test ends: of those that it lets wait for storage
 #   client_network   a network namespace "client" behind a veth pair: the server
 #                    is 192.0.2.1 and 2001:db8::1 for it, device "server" here;
 #                    the client's device is "client"
@@ -265,6 +267,13 @@ wait_for() {
 		[ $EPOCHSECONDS -lt $deadline ] || return 1
 		sleep 0.2
 	done
+}
+
+storage_may_hang() {
+	local watch=/proc/sys/kernel/hung_task_timeout_secs
+	[ -e $watch ] || return 0
+	at_exit bash -c "echo $(<$watch) >$watch"
+	echo 0 >$watch
 }
 
 client_network() {

@@ -5,6 +5,7 @@
 # nobody else: the one worker goes on. Storage that fails ends a response.
 
 . "$(dirname "$0")/lib.sh"
+storage_may_hang
 
 [ -b "${RUST_TUX_SCRATCH:-}" ] || skip_all "no scratch disk"
 modprobe dm_mod 2>/dev/null
