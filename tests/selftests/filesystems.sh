@@ -205,21 +205,6 @@ fi
 
 # ---- NFS over loopback -----------------------------------------------------
 
-start_nfs() {
-	modprobe nfsd 2>/dev/null
-	mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd || return
-	mkdir -p /run/rpcbind /var/lib/nfs/v4recovery /var/lib/nfs/sm
-	touch /var/lib/nfs/etab /var/lib/nfs/rmtab
-	pgrep -x rpcbind >/dev/null || { rpcbind -w && at_exit pkill -x rpcbind; }
-	exportfs -o rw,insecure,no_root_squash,no_subtree_check,fsid=0 "127.0.0.1:$1" || return
-	at_exit exportfs -u "127.0.0.1:$1"
-	rpc.mountd && at_exit pkill -x rpc.mountd
-	echo 1 >/proc/fs/nfsd/nfsv4gracetime
-	rpc.nfsd 4 || return
-	at_exit rpc.nfsd 0
-	wait_for 10 nc -z 127.0.0.1 2049
-}
-
 chmod 755 "$images"
 if start_nfs "$images/site" >"$tmp/nfs.log" 2>&1; then
 	for version in 3 4.2; do

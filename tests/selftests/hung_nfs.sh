@@ -17,28 +17,12 @@ head -c 30000000 /dev/zero >"$tmp/exported/large.bin"
 echo there >"$tmp/exported/a.txt"
 echo hot >"$docroot/hot.txt"
 
-start_nfs() {
-	modprobe nfsd 2>/dev/null
-	mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd || return
-	mkdir -p /run/rpcbind /var/lib/nfs/v4recovery /var/lib/nfs/sm
-	touch /var/lib/nfs/etab /var/lib/nfs/rmtab
-	pgrep -x rpcbind >/dev/null || { rpcbind -w && at_exit pkill -x rpcbind; }
-	exportfs -o rw,insecure,no_root_squash,no_subtree_check,fsid=0 "127.0.0.1:$tmp/exported" || return
-	at_exit exportfs -u "127.0.0.1:$tmp/exported"
-	rpc.mountd && at_exit pkill -x rpc.mountd
-	echo 10 >/proc/fs/nfsd/nfsv4gracetime
-	rpc.nfsd 4 || return
-	at_exit rpc.nfsd 0
-	# Nobody has files open from before.
-	echo Y >/proc/fs/nfsd/v4_end_grace
-	wait_for 10 nc -z 127.0.0.1 2049 &&
-		mount -t nfs -o vers=4.2,actimeo=0 127.0.0.1:/ "$docroot/nfs"
-}
 drop() {
 	iptables "$1" INPUT -p tcp --dport 2049 -j DROP
 }
 drop -I && drop -D || skip_all "no iptables"
-start_nfs >"$tmp/nfs.log" 2>&1 || skip_all "no NFS: $(tail -n 1 "$tmp/nfs.log")"
+{ start_nfs "$tmp/exported" && mount -t nfs -o vers=4.2,actimeo=0 127.0.0.1:/ "$docroot/nfs"; } >"$tmp/nfs.log" 2>&1 ||
+	skip_all "no NFS: $(tail -n 1 "$tmp/nfs.log")"
 at_exit umount -l -f "$docroot/nfs"
 at_exit drop -D
 

@@ -46,6 +46,8 @@
 #   wait_for SECONDS COMMAND...   until COMMAND succeeds
 #   storage_may_hang     the kernel doesn't complain of tasks that wait for long
 #                    until the test ends: of those that it lets wait for storage
+#   start_nfs DIRECTORY   exports DIRECTORY to 127.0.0.1, for NFS 3 by that name
+#                    and for NFS 4 as /
 #   client_network   a network namespace "client" behind a veth pair: the server
 #                    is 192.0.2.1 and 2001:db8::1 for it, device "server" here;
 #                    the client's device is "client"
@@ -274,6 +276,23 @@ storage_may_hang() {
 	[ -e $watch ] || return 0
 	at_exit bash -c "echo $(<$watch) >$watch"
 	echo 0 >$watch
+}
+
+start_nfs() {
+	modprobe nfsd 2>/dev/null
+	mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd || return
+	mkdir -p /run/rpcbind /var/lib/nfs/v4recovery /var/lib/nfs/sm
+	touch /var/lib/nfs/etab /var/lib/nfs/rmtab
+	pgrep -x rpcbind >/dev/null || { rpcbind -w && at_exit pkill -x rpcbind; }
+	exportfs -o rw,insecure,no_root_squash,no_subtree_check,fsid=0 "127.0.0.1:$1" || return
+	at_exit exportfs -u "127.0.0.1:$1"
+	rpc.mountd && at_exit pkill -x rpc.mountd
+	echo 10 >/proc/fs/nfsd/nfsv4gracetime
+	rpc.nfsd 4 || return
+	at_exit rpc.nfsd 0
+	# Nobody has files open from before.
+	echo Y >/proc/fs/nfsd/v4_end_grace
+	wait_for 10 nc -z 127.0.0.1 2049
 }
 
 client_network() {
