@@ -276,8 +276,7 @@ impl Job {
         };
         progress.stage = output.map_or(Stage::Over, Stage::Done);
         let ticket = progress.ticket;
-        // It waits no more; so there is nothing among those that do.
-        let _ = self.shared.storage().forget(ticket, false);
+        self.shared.storage().answered(ticket.0);
         drop(progress);
         sock.data().worker().post_late(&sock);
     }

@@ -84,7 +84,7 @@ struct Lane {
     waiting: u32,
     /// Connections that wait for a job, be it running or not.
     connections: u32,
-    /// The second in which a job has ended, or was the first to run.
+    /// The second in which a job was answered or has ended, or was the first to run.
     heard: u64,
 }
 
@@ -300,6 +300,20 @@ impl Storage {
                 return;
             }
             self.run(next);
+        }
+    }
+
+    /// Takes note that the file system has answered a job that runs, whose connection waits no more.
+    ///
+    /// Before that one is told: what it asks for next must not be refused because of a silence that
+    /// is over.
+    pub(super) fn answered(&self, index: usize) {
+        let now = time::monotonic_seconds();
+        let mut lanes = self.lanes.lock();
+        lanes.connections = lanes.connections.saturating_sub(1);
+        if let Some(lane) = lanes.lanes.get_mut(index) {
+            lane.connections = lane.connections.saturating_sub(1);
+            lane.heard = now;
         }
     }
 
