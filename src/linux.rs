@@ -20,6 +20,7 @@
 //! | `struct file`, `struct folio` | `file.rs` |
 //! | `struct dir_context` | `directory.rs` |
 //! | `struct kernel_param` | `param.rs` |
+//! | `struct dentry`, `struct inode` | `witness.rs` |
 //! | `struct ctl_table` | `sysctl.rs` |
 //! | `struct proc_dir_entry` | `proc.rs` |
 
@@ -51,4 +52,5 @@ pub(crate) mod socket;
 pub(crate) mod stream;
 pub(crate) mod sysctl;
 pub(crate) mod time;
+pub(crate) mod witness;
 pub(crate) mod workqueue;

@@ -18,6 +18,7 @@
 #ifdef RUST_TUX_KCOV
 #include <linux/kcov.h>
 #endif
+#include <linux/iversion.h>
 #include <linux/kthread.h>
 #include <linux/llist.h>
 #include <linux/magic.h>
@@ -30,6 +31,7 @@
 #include <linux/pagemap.h>
 #include <linux/path.h>
 #include <linux/pipe_fs_i.h>
+#include <linux/posix_acl.h>
 #include <linux/proc_fs.h>
 #include <linux/random.h>
 #include <linux/rcupdate.h>
@@ -56,6 +58,8 @@ const gfp_t TUX_CONST_GFP_ATOMIC = GFP_ATOMIC;
 const gfp_t TUX_CONST_GFP_KERNEL = GFP_KERNEL;
 const gfp_t TUX_CONST___GFP_NOWARN = __GFP_NOWARN;
 const size_t TUX_CONST_PAGE_SIZE = PAGE_SIZE;
+const unsigned long TUX_CONST_SB_POSIXACL = SB_POSIXACL;
+const u32 TUX_CONST_I_CTIME_QUERIED = I_CTIME_QUERIED;
 const unsigned int TUX_CONST_LOOKUP_FOLLOW = LOOKUP_FOLLOW;
 const unsigned int TUX_CONST_LOOKUP_DIRECTORY = LOOKUP_DIRECTORY;
 const unsigned int TUX_CONST_LOOKUP_CACHED = LOOKUP_CACHED;
@@ -151,8 +155,13 @@ void tux_helper_put_group_info(struct group_info *groups);
 /* linux/fsnotify.h */
 bool tux_helper_sb_has_permission_watchers(struct super_block *sb);
 
-/* linux/dcache.h, linux/fs.h */
+/* linux/dcache.h, linux/fs.h, linux/namei.h, linux/posix_acl.h */
 struct inode *tux_helper_d_backing_inode(const struct dentry *dentry);
+struct dentry *tux_helper_dget(struct dentry *dentry);
+struct qstr tux_helper_QSTR(const char *name);
+int tux_helper_inode_trylock_shared(struct inode *inode);
+void tux_helper_inode_unlock_shared(struct inode *inode);
+void tux_helper_posix_acl_release(struct posix_acl *acl);
 int tux_helper_path_permission(const struct path *path, int mask);
 loff_t tux_helper_i_size_read(const struct inode *inode);
 

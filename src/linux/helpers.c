@@ -353,11 +353,36 @@ bool tux_helper_sb_has_permission_watchers(struct super_block *sb)
 	return fsnotify_sb_has_priority_watchers(sb, FSNOTIFY_PRIO_CONTENT);
 }
 
-/* linux/dcache.h, linux/fs.h */
+/* linux/dcache.h, linux/fs.h, linux/namei.h, linux/posix_acl.h */
 
 struct inode *tux_helper_d_backing_inode(const struct dentry *dentry)
 {
 	return d_backing_inode(dentry);
+}
+
+struct dentry *tux_helper_dget(struct dentry *dentry)
+{
+	return dget(dentry);
+}
+
+struct qstr tux_helper_QSTR(const char *name)
+{
+	return QSTR(name);
+}
+
+int tux_helper_inode_trylock_shared(struct inode *inode)
+{
+	return inode_trylock_shared(inode);
+}
+
+void tux_helper_inode_unlock_shared(struct inode *inode)
+{
+	inode_unlock_shared(inode);
+}
+
+void tux_helper_posix_acl_release(struct posix_acl *acl)
+{
+	posix_acl_release(acl);
 }
 
 int tux_helper_path_permission(const struct path *path, int mask)

@@ -43,7 +43,7 @@ const DISTURBED_LOOKUPS: usize = 32;
 ///
 /// `path` owns one reference to a directory.
 pub(crate) struct Root {
-    path: bindings::path,
+    pub(super) path: bindings::path,
 }
 
 // SAFETY: A `struct path` is a pair of counted references, which any thread may use and drop.
@@ -145,7 +145,7 @@ unsafe fn walk_undisturbed(from: &bindings::path, name: &CStr, flags: u32) -> Re
 /// # Safety
 ///
 /// `from` is valid, and the caller may sleep.
-unsafe fn walk(from: &bindings::path, name: &CStr, flags: u32) -> Result<Option<Path>> {
+pub(super) unsafe fn walk(from: &bindings::path, name: &CStr, flags: u32) -> Result<Option<Path>> {
     let mut path = MaybeUninit::uninit();
     // SAFETY: By the safety requirements; `name` ends in NUL, and `path` can be written to.
     let result = to_result(unsafe {
@@ -182,7 +182,7 @@ impl Drop for Root {
 ///
 /// `path` owns one reference to a dentry that has an inode, and to its mount.
 pub(crate) struct Path {
-    path: bindings::path,
+    pub(super) path: bindings::path,
 }
 
 // SAFETY: A `struct path` is a pair of counted references, which any thread may use and drop.
@@ -361,24 +361,9 @@ impl Path {
     /// Checks the permission to read. False if that can't be told without waiting.
     fn may_read(&self, mode: Lookup) -> Result<bool> {
         let mask = bindings::MAY_OPEN | bindings::MAY_READ;
-        let result = match mode {
-            Lookup::Beside | Lookup::MayBlock => {
-                // SAFETY: By the type invariant the path is valid and has an inode; the callers of
-                // these modes may sleep.
-                to_result(unsafe { bindings::path_permission(&self.path, mask as c_int) })
-            }
-            Lookup::Cached => {
-                let mask = mask | bindings::MAY_NOT_BLOCK;
-                let _guard = rcu::read_lock();
-                // SAFETY: As above, and as that flag demands under the lock of RCU.
-                to_result(unsafe { bindings::path_permission(&self.path, mask as c_int) })
-            }
-        };
-        match result {
-            Ok(()) => Ok(true),
-            Err(error) if mode == Lookup::Cached && error == ECHILD => Ok(false),
-            Err(error) => Err(error),
-        }
+        // SAFETY: By the type invariant the path is valid and has an inode; the callers may sleep,
+        // as `mode` has it.
+        unsafe { check_permission(&self.path, mask, mode) }
     }
 
     /// Whether the file system has no memory but the machine's own, so that no lookup in it waits.
@@ -405,7 +390,7 @@ impl Path {
     }
 
     /// The type of the file.
-    fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         Kind::of(self.mode())
     }
 
@@ -421,6 +406,35 @@ impl Path {
         // SAFETY: By the type invariant there is an inode, and the dentry keeps it. Its mode may
         // change concurrently, hence volatile; its type does not.
         unsafe { addr_of!((*inode).i_mode).read_volatile() }
+    }
+}
+
+/// Checks a permission of the current credentials. False if that can't be told as `mode` has it.
+///
+/// # Safety
+///
+/// `path` is valid and has an inode. May sleep, unless `mode` is [`Lookup::Cached`].
+pub(super) unsafe fn check_permission(
+    path: &bindings::path,
+    mask: u32,
+    mode: Lookup,
+) -> Result<bool> {
+    let result = match mode {
+        Lookup::Beside | Lookup::MayBlock => {
+            // SAFETY: By the safety requirements.
+            to_result(unsafe { bindings::path_permission(path, mask as c_int) })
+        }
+        Lookup::Cached => {
+            let mask = mask | bindings::MAY_NOT_BLOCK;
+            let _guard = rcu::read_lock();
+            // SAFETY: By the safety requirements, and as that flag demands under the lock of RCU.
+            to_result(unsafe { bindings::path_permission(path, mask as c_int) })
+        }
+    };
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if mode == Lookup::Cached && error == ECHILD => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -445,7 +459,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// The type in a file's mode.
-    fn of(mode: u16) -> Self {
+    pub(super) fn of(mode: u16) -> Self {
         match u32::from(mode) & bindings::S_IFMT {
             bindings::S_IFREG => Kind::Regular,
             bindings::S_IFDIR => Kind::Directory,

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Whether a name below a directory still leads to the same file, unchanged: told by loads alone,
+//! in any context.
+//!
+//! Whoever keeps what a look-up has found, and asks the [`Witness`] before each use, never uses what
+//! an ordinary look-up begun at that moment would not have found. What it rests on:
+//!
+//! - *The name.* Each dentry from the file up to the root of the look-up is held, and the sequence
+//!   number of each is noted. Rename, exchange, unlink, and whatever else takes a dentry out of its
+//!   place or puts another there, change it before they return; so does what makes a name of one
+//!   that there was not. A mount on the way shows in the flags. A look-up made after that was
+//!   noted, without symbolic links and mounts, has found the same dentry: so these are the names.
+//! - *The permission.* Owner, group, mode and access control list of each inode are noted, and the
+//!   permission is checked, while the inode's lock is held: `chmod()` there and back is not missed.
+//!   The list is held, so that no other takes its place in memory.
+//! - *The content.* Time of change, version and size are noted, after a look at the attributes has
+//!   told the file system that the next change must show. A change of the time takes the mark of
+//!   that look away, which is noted, too. It can show before the content changes, or (a mapping)
+//!   not at all any more after its first store; but whoever changes content has the file open for
+//!   writing until then, a request in flight and a mapping included, and that shows in the count of
+//!   writers.
+//!
+//! None of this is written by who asks, and nothing is waited for: a sequence number that is odd is
+//! another one. What a system call has changed is seen by whoever has learnt that it has returned.
+//!
+//! Changes that do not show: by file handles that hide them (`XFS_IOC_OPEN_BY_HANDLE`), on the block
+//! device, and of what security modules think of a directory.
+//!
+//! C headers: [`include/linux/dcache.h`](srctree/include/linux/dcache.h),
+//! [`include/linux/fs.h`](srctree/include/linux/fs.h),
+//! [`include/linux/iversion.h`](srctree/include/linux/iversion.h),
+//! [`include/linux/posix_acl.h`](srctree/include/linux/posix_acl.h)
+
+use super::bindings;
+use super::context::MaySleep;
+use super::path::{
+    walk,
+    Attributes,
+    Kind,
+    Lookup,
+    Path,
+    Root, //
+};
+use content::Content;
+use core::ptr::{
+    addr_of,
+    NonNull, //
+};
+use core::sync::atomic::{
+    fence,
+    Ordering, //
+};
+use kernel::error::from_err_ptr;
+use kernel::prelude::*;
+use name::{
+    Name,
+    DEPENDS, //
+};
+use permission::{
+    FileSystem,
+    Permission, //
+};
+
+/// A field of a C struct as it is now, whoever changes it meanwhile.
+macro_rules! now {
+    ($pointer:expr, $($field:tt)+) => {
+        addr_of!((*$pointer).$($field)+).read_volatile()
+    };
+}
+use now;
+
+mod content;
+mod name;
+mod permission;
+
+/// Segments that a name may have: each is looked at each time.
+const MOST_SEGMENTS: usize = 16;
+
+/// Names of which a witness can tell that there is nothing.
+const MOST_ABSENT: usize = 4;
+
+/// What tells that a name below a [`Root`] still leads to the same regular file, that the file is
+/// unchanged, and that those who asked may read it. It must be dropped where one may sleep.
+///
+/// It keeps the mount busy, and the space of a file that was deleted: it is to be dropped soon after
+/// it has ceased to hold.
+///
+/// # Invariants
+///
+/// - The mount of `_root` keeps the super block of all dentries in `names`, whose inodes stay with
+///   them.
+/// - The inodes in `permissions` and `content` are those of dentries in `names`, and that of `_root`.
+pub(crate) struct Witness {
+    /// Those of the file and of the directories above it, less the root, from the file upwards; then
+    /// those of nothing.
+    names: KVec<Name>,
+    /// Those for the file and for the directories above it, the root included.
+    permissions: KVec<Permission>,
+    content: Content,
+    file_system: FileSystem,
+    /// The directory that the file lies in.
+    directory: NonNull<bindings::dentry>,
+    /// Whether the file system has no memory but the machine's own.
+    is_in_memory: bool,
+    /// Dropped last: it keeps the file system.
+    _root: Path,
+}
+
+// SAFETY: All that it points at is counted, and any thread may use and drop a reference.
+unsafe impl Send for Witness {}
+// SAFETY: What can be called with a shared reference only reads fields of C structs, as they are
+// now, and those of `self`.
+unsafe impl Sync for Witness {}
+
+#[expect(dead_code)]
+impl Root {
+    /// Looks `name` up as [`Root::lookup`] does, and takes note of all that this depended on, and of
+    /// the attributes.
+    ///
+    /// `None` means that it can't be told in a way that could be verified later: there is a symbolic
+    /// link or a mount on the way, the file system may change without a trace here, somebody is
+    /// writing to the file, something has just changed, it is not a regular file, the name is long;
+    /// or that [`Lookup::Cached`] can't tell. Then the ordinary way may lead somewhere.
+    ///
+    /// The file can be opened, and its content read, after that: what was read is the file's if the
+    /// witness holds afterwards. Fails if the file may not be read.
+    pub(crate) fn witness(
+        &self,
+        name: &CStr,
+        mode: Lookup,
+        context: &MaySleep,
+    ) -> Result<Option<(Witness, Path, Attributes)>> {
+        let Some(depth) = segments(name) else {
+            return Ok(None);
+        };
+        let Some(first) = self.walk_straight(name, mode)? else {
+            return Ok(None);
+        };
+        if first.kind() != Kind::Regular || !first.is_local() {
+            return Ok(None);
+        }
+        let Some((names, directory)) = self.names(&first, depth)? else {
+            return Ok(None);
+        };
+
+        // That the same dentry is found now is what makes those names the ones that lead to it.
+        let Some(path) = self.walk_straight(name, mode)? else {
+            return Ok(None);
+        };
+        if path.path.dentry != first.path.dentry || path.path.mnt != self.path.mnt {
+            return Ok(None);
+        }
+        drop(first);
+
+        let dentries = names.iter().map(|name| name.dentry.as_ptr());
+        let dentries = Iterator::chain(dentries, [self.path.dentry]);
+        let mut permissions = KVec::with_capacity(depth.saturating_add(1), GFP_KERNEL)?;
+        for dentry in dentries {
+            let at = bindings::path {
+                mnt: self.path.mnt,
+                dentry,
+            };
+            // SAFETY: The dentry is held by `names` or `self`, and the mount by `self`; both will be
+            // held by the witness.
+            let Some(permission) = (unsafe { Permission::new(&at, mode) })? else {
+                return Ok(None);
+            };
+            permissions.push_within_capacity(permission)?;
+        }
+
+        let attributes = path.attributes(context)?;
+        // SAFETY: The dentry of the path is held and has an inode, and will be held by the witness.
+        let (content, file_system) = unsafe {
+            let inode = inode_of(path.path.dentry);
+            (Content::new(inode, &attributes), FileSystem::new(inode))
+        };
+        let Some(content) = content else {
+            return Ok(None);
+        };
+
+        // SAFETY: The path of `self` is valid.
+        unsafe { bindings::path_get(&self.path) };
+        // INVARIANT: The walk did not leave the mount. The inodes are those of all names, and of the
+        // root, in this order.
+        let witness = Witness {
+            names,
+            permissions,
+            content,
+            file_system,
+            directory,
+            is_in_memory: path.is_in_memory(),
+            _root: Path { path: self.path },
+        };
+        Ok(witness.holds().then_some((witness, path, attributes)))
+    }
+
+    /// Looks up `name` without passing through a symbolic link or a mount; `None` if one is met, or
+    /// if the look-up is disturbed.
+    fn walk_straight(&self, name: &CStr, mode: Lookup) -> Result<Option<Path>> {
+        let straight = bindings::LOOKUP_IN_ROOT
+            | bindings::LOOKUP_NO_MAGICLINKS
+            | bindings::LOOKUP_NO_SYMLINKS
+            | bindings::LOOKUP_NO_XDEV
+            | bindings::LOOKUP_MOUNTPOINT;
+        let flags = match mode {
+            Lookup::Cached => straight | bindings::LOOKUP_CACHED,
+            Lookup::Beside | Lookup::MayBlock => straight,
+        };
+        // SAFETY: The path of a root is valid; the only caller may sleep.
+        match unsafe { walk(&self.path, name, flags) } {
+            Err(error) if error == ELOOP || error == EXDEV => Ok(None),
+            found => found,
+        }
+    }
+
+    /// The names from `leaf` upwards, of which there are `depth` below this root, and the directory
+    /// that the leaf lies in. `None` if they are others, or can't be relied on.
+    fn names(
+        &self,
+        leaf: &Path,
+        depth: usize,
+    ) -> Result<Option<(KVec<Name>, NonNull<bindings::dentry>)>> {
+        let mut names = KVec::with_capacity(depth.saturating_add(MOST_ABSENT), GFP_KERNEL)?;
+        let mut directory = None;
+        // SAFETY: `leaf` holds its dentry.
+        let mut dentry = unsafe { bindings::dget(leaf.path.dentry) };
+        for _ in 0..depth {
+            // SAFETY: The reference is ours, and is given up; `leaf` and `self` hold the mount.
+            let name = NonNull::new(dentry).and_then(|dentry| unsafe { Name::new(dentry) });
+            let Some(name) = name.filter(|name| !name.is_absent()) else {
+                return Ok(None);
+            };
+            // SAFETY: `name` holds the dentry.
+            dentry = unsafe { bindings::dget_parent(name.dentry.as_ptr()) };
+            directory = directory.or(NonNull::new(dentry));
+            names.push_within_capacity(name)?;
+        }
+        // SAFETY: The dentry is held.
+        let depends = unsafe { now!(dentry, d_flags) } & DEPENDS != 0;
+        // SAFETY: The reference is ours. The directories above the leaf are held by their names,
+        // and the root by `self`.
+        unsafe { bindings::dput(dentry) };
+        // A name with `..` in it, or that was moved elsewhere meanwhile, ends elsewhere.
+        let is_below = dentry == self.path.dentry && !depends;
+        Ok(directory
+            .filter(|_| is_below)
+            .map(|directory| (names, directory)))
+    }
+}
+
+#[expect(dead_code)]
+impl Witness {
+    /// Takes note that nothing has that `name`, a single segment, in the directory of the file.
+    ///
+    /// False if there is something, if the file system doesn't keep in mind that there isn't, or if
+    /// [`Lookup::Cached`] can't tell.
+    pub(crate) fn add_absent(
+        &mut self,
+        name: &CStr,
+        mode: Lookup,
+        _context: &MaySleep,
+    ) -> Result<bool> {
+        let directory = self.directory.as_ptr();
+        let may_ask = self.is_in_memory || mode != Lookup::Cached;
+        // SAFETY: `name` ends in NUL, and lives until it has been looked up.
+        let mut name = unsafe { bindings::QSTR(name.as_char_ptr()) };
+        let dentry = if may_ask {
+            // SAFETY: By the type invariant the directory is held; this may sleep.
+            unsafe { bindings::lookup_noperm_unlocked(&mut name, directory) }
+        } else {
+            // SAFETY: As above.
+            unsafe { bindings::try_lookup_noperm(&mut name, directory) }
+        };
+        let Some(dentry) = NonNull::new(from_err_ptr(dentry)?) else {
+            return Ok(false);
+        };
+        // SAFETY: The reference is ours and is given up; `self` holds the mount.
+        let Some(name) = (unsafe { Name::new(dentry) }) else {
+            return Ok(false);
+        };
+        // One that leads to nothing now did so since it was held, and such are not moved.
+        Ok(name.is_absent() && self.names.push_within_capacity(name).is_ok())
+    }
+
+    /// Whether all is as it was. May be asked in any context.
+    #[inline]
+    pub(crate) fn holds(&self) -> bool {
+        // ORDERING: What was read of the file before is not read after this. The other way round
+        // needs none: who asks after a change was told of it by somebody.
+        fence(Ordering::Acquire);
+        let all = |permission: &Permission| {
+            // SAFETY: By the type invariant the dentries keep the inode.
+            unsafe { permission.holds() }
+        };
+        self.names.iter().all(Name::holds)
+            && self.permissions.iter().all(all)
+            // SAFETY: As above.
+            && unsafe { self.content.holds() }
+            // SAFETY: By the type invariant the mount keeps the super block.
+            && unsafe { self.file_system.holds() }
+    }
+
+    /// Whether octets of the file may be kept, in place of references to its pages.
+    ///
+    /// Not so in tmpfs: what is stored through a mapping need not change the time there, so that it
+    /// is missed once the mapping is gone. Elsewhere a page may only be copied while no device
+    /// writes to it, which `folio_maybe_dma_pinned()` tells: that outlives the mapping.
+    pub(crate) fn allows_copies(&self) -> bool {
+        !self.is_in_memory
+    }
+}
+
+/// The inode of a dentry.
+///
+/// # Safety
+///
+/// `dentry` is valid, and has one.
+unsafe fn inode_of(dentry: *mut bindings::dentry) -> NonNull<bindings::inode> {
+    // SAFETY: By the safety requirements.
+    unsafe { NonNull::new_unchecked(bindings::d_backing_inode(dentry)) }
+}
+
+/// The number of segments in `name`; `None` if there are none, or too many.
+fn segments(name: &CStr) -> Option<usize> {
+    let is_slash = |octet: &&u8| **octet == b'/';
+    let slashes = name.to_bytes_with_nul().iter().filter(is_slash);
+    let count = slashes.fold(1, |count: usize, _| count.saturating_add(1));
+    (!name.is_empty() && count <= MOST_SEGMENTS).then_some(count)
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A dentry in its place, or the place of none.
+
+use super::super::bindings;
+use super::now;
+use core::ptr::{
+    addr_of,
+    NonNull, //
+};
+use core::sync::atomic::{
+    fence,
+    Ordering, //
+};
+
+/// Flags of dentries that tell less than they seem to: the file system compares names in its own
+/// way, has to be asked whether a dentry is right, or has the file elsewhere.
+pub(super) const DEPENDS: u32 = bindings::dentry_flags_DCACHE_OP_HASH
+    | bindings::dentry_flags_DCACHE_OP_COMPARE
+    | bindings::dentry_flags_DCACHE_OP_REVALIDATE
+    | bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE
+    | bindings::dentry_flags_DCACHE_OP_REAL
+    | bindings::dentry_flags_DCACHE_NOKEY_NAME;
+
+/// Flags of dentries at which a look-up may go elsewhere, as `DCACHE_MANAGED_DENTRY`.
+const MANAGED: u32 = bindings::dentry_flags_DCACHE_MOUNTED
+    | bindings::dentry_flags_DCACHE_NEED_AUTOMOUNT
+    | bindings::dentry_flags_DCACHE_MANAGE_TRANSIT;
+
+/// A dentry in its place.
+///
+/// # Invariants
+///
+/// `dentry` is a reference of our own. When `sequence` was its sequence number, it was to be found
+/// under its name in its parent.
+pub(super) struct Name {
+    pub(super) dentry: NonNull<bindings::dentry>,
+    sequence: u32,
+}
+
+impl Name {
+    /// Takes over a reference. `None` if it is in no place or about to leave it, or if a look-up may
+    /// lead elsewhere from there.
+    ///
+    /// # Safety
+    ///
+    /// The caller gives up a reference to `dentry`, and sees to it that its file system outlives
+    /// the result. May sleep.
+    pub(super) unsafe fn new(dentry: NonNull<bindings::dentry>) -> Option<Self> {
+        let raw = dentry.as_ptr();
+        // SAFETY: The caller holds a reference.
+        let sequence = unsafe { now!(raw, d_seq.seqcount.sequence) };
+        // ORDERING: What is read below is not older than the number.
+        fence(Ordering::Acquire);
+        // INVARIANT: Whoever takes it out of its hash list, or makes another of it, changes the
+        // number before the end.
+        let name = Self { dentry, sequence };
+        // SAFETY: `name` holds the reference.
+        let (flags, hashed) = unsafe { (now!(raw, d_flags), now!(raw, d_hash.pprev)) };
+        let is_settled = sequence % 2 == 0 && !hashed.is_null();
+        (is_settled && flags & (DEPENDS | MANAGED) == 0).then_some(name)
+    }
+
+    /// Whether there is nothing of that name.
+    pub(super) fn is_absent(&self) -> bool {
+        // SAFETY: By the type invariant we hold the dentry.
+        let flags = unsafe { now!(self.dentry.as_ptr(), d_flags) };
+        flags & bindings::dentry_flags_DCACHE_ENTRY_TYPE == bindings::dentry_flags_DCACHE_MISS_TYPE
+    }
+
+    /// Whether it is in its place, and nothing is mounted there.
+    #[inline]
+    pub(super) fn holds(&self) -> bool {
+        let raw = self.dentry.as_ptr();
+        // SAFETY: By the type invariant we hold the dentry.
+        let sequence = unsafe { now!(raw, d_seq.seqcount.sequence) };
+        // SAFETY: As above.
+        let flags = unsafe { now!(raw, d_flags) };
+        sequence == self.sequence && flags & MANAGED == 0
+    }
+}
+
+impl Drop for Name {
+    /// May sleep.
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the reference is ours.
+        unsafe { bindings::dput(self.dentry.as_ptr()) };
+    }
+}
