@@ -16,8 +16,8 @@ import re
 import sys
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--limit", type=int, default=6144)
-parser.add_argument("--softirq-limit", type=int, default=1536)
+parser.add_argument("--limit", type=int, default=7168)
+parser.add_argument("--softirq-limit", type=int, default=3072)
 parser.add_argument("--chains", type=int, default=0)
 arguments = parser.parse_args()
 

@@ -52,5 +52,6 @@ pub(crate) mod socket;
 pub(crate) mod stream;
 pub(crate) mod sysctl;
 pub(crate) mod time;
+pub(crate) mod try_lock;
 pub(crate) mod witness;
 pub(crate) mod workqueue;

@@ -18,12 +18,14 @@
 
 #![forbid(unsafe_code)]
 
+mod cache;
 pub(crate) mod config;
 mod connection;
 mod content;
 mod directory;
 mod dispatch;
 mod held;
+mod hot;
 mod job;
 pub(crate) mod knobs;
 mod listener;
@@ -33,11 +35,14 @@ mod reply;
 mod response;
 mod running;
 mod shared;
+mod shelf;
 pub(crate) mod stats;
 mod storage;
+mod store;
 mod turn;
 mod wheel;
 mod worker;
+mod workspace;
 
 use crate::linux::context::MaySleep;
 use config::Config;

@@ -174,6 +174,9 @@ bool tux_helper_folio_test_uptodate(const struct folio *folio);
 bool tux_helper_folio_contain_hwpoisoned_page(struct folio *folio);
 void tux_helper_folio_put(struct folio *folio);
 void tux_helper_get_page(struct page *page);
+struct page *tux_helper_alloc_pages_at_once(size_t len);
+void *tux_helper_page_address(const struct page *page);
+bool tux_helper_page_maybe_dma_pinned(struct page *page);
 bool tux_helper_sendpage_ok(struct page *page);
 
 /* linux/proc_fs.h */

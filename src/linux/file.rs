@@ -63,6 +63,25 @@ impl File {
     /// others have their pages elsewhere (overlayfs, DAX), or pages that must be validated before
     /// use (NFS, FUSE). There, and behind a short answer, [`File::read`] is the way.
     pub(crate) fn resident(&self, offset: u64, len: usize, out: &mut Fragments) -> usize {
+        self.add_resident(offset, len, out, |folio| {
+            // SAFETY: There is a reference to the folio; process context, as demanded above.
+            unsafe { bindings::folio_mark_accessed(folio) }
+        })
+    }
+
+    /// As [`Self::resident`], for any context: the folios are not marked as used.
+    pub(crate) fn resident_at_once(&self, offset: u64, len: usize, out: &mut Fragments) -> usize {
+        self.add_resident(offset, len, out, |_| ())
+    }
+
+    /// As [`Self::resident`]. `mark` marks a folio as used.
+    fn add_resident(
+        &self,
+        offset: u64,
+        len: usize,
+        out: &mut Fragments,
+        mark: impl Fn(*mut bindings::folio),
+    ) -> usize {
         // SAFETY: By the type invariant the file is valid; its mapping is set when it is opened.
         let mapping = unsafe { addr_of!((*self.file.as_ptr()).f_mapping).read() };
         let mut added: usize = 0;
@@ -72,7 +91,7 @@ impl File {
                 .and_then(|added| offset.checked_add(added));
             let Some(position) = position else { break };
             // SAFETY: The mapping lives as long as the file.
-            match unsafe { add_resident_folio(mapping, position, rest, out) } {
+            match unsafe { add_resident_folio(mapping, position, rest, out, &mark) } {
                 Some(count) => added = added.saturating_add(count),
                 None => break,
             }
@@ -199,6 +218,7 @@ unsafe fn add_resident_folio(
     offset: u64,
     len: usize,
     out: &mut Fragments,
+    mark: impl Fn(*mut bindings::folio),
 ) -> Option<usize> {
     let index = c_ulong::try_from(offset >> bindings::PAGE_SHIFT).ok()?;
     // SAFETY: The mapping is valid. Without flags this neither waits nor allocates; what it finds
@@ -234,8 +254,7 @@ unsafe fn add_resident_folio(
     });
 
     if let Some((within, count)) = span.filter(|_| usable) {
-        // SAFETY: We hold a reference to the folio; process context, as `File::resident` demands.
-        unsafe { bindings::folio_mark_accessed(folio) };
+        mark(folio);
         // SAFETY: `within` is less than the folio's size.
         let page = unsafe { bindings::folio_page(folio, within >> bindings::PAGE_SHIFT) };
         let in_page = u32::try_from(within % bindings::PAGE_SIZE).ok();

@@ -7,6 +7,7 @@
 
 use super::bindings;
 use core::ptr::NonNull;
+use kernel::alloc::Flags;
 use kernel::prelude::*;
 
 /// A list of page fragments, at most as many as it was made for.
@@ -25,10 +26,10 @@ unsafe impl Send for Fragments {}
 
 impl Fragments {
     /// Makes an empty list that takes up to `capacity` fragments.
-    pub(crate) fn new(capacity: usize) -> Result<Self> {
+    pub(crate) fn new(capacity: usize, flags: Flags) -> Result<Self> {
         // INVARIANT: No elements, no octets.
         Ok(Self {
-            bvecs: KVec::with_capacity(capacity, GFP_KERNEL)?,
+            bvecs: KVec::with_capacity(capacity, flags)?,
             len: 0,
         })
     }
@@ -131,6 +132,63 @@ impl Fragments {
         }
         last.bv_len = longer;
         true
+    }
+
+    /// The same fragments once more. Any context.
+    pub(crate) fn share(&self) -> Result<Self> {
+        let flags = GFP_ATOMIC | __GFP_NOWARN;
+        let mut shared = Self::new(self.bvecs.len(), flags)?;
+        for bvec in &self.bvecs {
+            let page = NonNull::new(bvec.bv_page).ok_or(EINVAL)?;
+            // SAFETY: By the type invariant the element keeps its page.
+            unsafe { bindings::get_page(bvec.bv_page) };
+            // SAFETY: The reference was just taken; the octets are those of an element.
+            if !unsafe { shared.push_page(page, bvec.bv_offset, bvec.bv_len) } {
+                // SAFETY: It was not given away.
+                unsafe { bindings::put_page(bvec.bv_page) };
+                return Err(EINVAL);
+            }
+        }
+        Ok(shared)
+    }
+
+    /// A copy of all octets in one fragment. Any context.
+    ///
+    /// `EBUSY`: a device may be writing to a page.
+    pub(crate) fn in_one_piece(&self) -> Result<Self> {
+        let flags = GFP_ATOMIC | __GFP_NOWARN;
+        let mut copy = Self::new(1, flags)?;
+        let len = u32::try_from(self.len)?;
+        // SAFETY: This has no precondition.
+        let page = unsafe { bindings::alloc_pages_at_once(self.len) };
+        let page = NonNull::new(page).ok_or(ENOMEM)?;
+        // SAFETY: The page was just allocated, with those behind it that it takes for the octets.
+        let mut to: *mut u8 = unsafe { bindings::page_address(page.as_ptr()) }.cast();
+        for bvec in &self.bvecs {
+            // SAFETY: By the type invariant the element keeps its page.
+            if unsafe { bindings::page_maybe_dma_pinned(bvec.bv_page) } {
+                // SAFETY: The allocation is still ours.
+                unsafe { bindings::put_page(page.as_ptr()) };
+                return Err(EBUSY);
+            }
+            let octets = bvec.bv_len as usize;
+            // SAFETY: By the type invariant the element keeps its pages, which are in the direct
+            // map.
+            let from: *const u8 = unsafe { bindings::page_address(bvec.bv_page) }.cast();
+            // SAFETY: The octets of the element lie in one folio; as many as all elements have were
+            // allocated.
+            unsafe {
+                to.copy_from_nonoverlapping(from.add(bvec.bv_offset as usize), octets);
+                to = to.add(octets);
+            }
+        }
+        // SAFETY: The reference is that of the allocation; the octets lie in it.
+        if !unsafe { copy.push_page(page, 0, len) } {
+            // SAFETY: It was not given away.
+            unsafe { bindings::put_page(page.as_ptr()) };
+            return Err(EINVAL);
+        }
+        Ok(copy)
     }
 
     /// Removes all fragments and drops their references.

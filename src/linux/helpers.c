@@ -432,6 +432,21 @@ void tux_helper_folio_put(struct folio *folio)
 	folio_put(folio);
 }
 
+struct page *tux_helper_alloc_pages_at_once(size_t len)
+{
+	return alloc_pages(GFP_ATOMIC | __GFP_NOWARN | __GFP_COMP, get_order(len));
+}
+
+void *tux_helper_page_address(const struct page *page)
+{
+	return page_address(page);
+}
+
+bool tux_helper_page_maybe_dma_pinned(struct page *page)
+{
+	return folio_maybe_dma_pinned(page_folio(page));
+}
+
 void tux_helper_get_page(struct page *page)
 {
 	get_page(page);

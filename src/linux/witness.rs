@@ -59,7 +59,7 @@ use name::{
 };
 use permission::{
     FileSystem,
-    Permission, //
+    Permissions, //
 };
 
 /// A field of a C struct as it is now, whoever changes it meanwhile.
@@ -96,7 +96,7 @@ pub(crate) struct Witness {
     /// those of nothing.
     names: KVec<Name>,
     /// Those for the file and for the directories above it, the root included.
-    permissions: KVec<Permission>,
+    permissions: Permissions,
     content: Content,
     file_system: FileSystem,
     /// The directory that the file lies in.
@@ -113,7 +113,6 @@ unsafe impl Send for Witness {}
 // now, and those of `self`.
 unsafe impl Sync for Witness {}
 
-#[expect(dead_code)]
 impl Root {
     /// Looks `name` up as [`Root::lookup`] does, and takes note of all that this depended on, and of
     /// the attributes.
@@ -155,7 +154,7 @@ impl Root {
 
         let dentries = names.iter().map(|name| name.dentry.as_ptr());
         let dentries = Iterator::chain(dentries, [self.path.dentry]);
-        let mut permissions = KVec::with_capacity(depth.saturating_add(1), GFP_KERNEL)?;
+        let mut permissions = Permissions::new()?;
         for dentry in dentries {
             let at = bindings::path {
                 mnt: self.path.mnt,
@@ -163,10 +162,9 @@ impl Root {
             };
             // SAFETY: The dentry is held by `names` or `self`, and the mount by `self`; both will be
             // held by the witness.
-            let Some(permission) = (unsafe { Permission::new(&at, mode) })? else {
+            if !unsafe { permissions.add(&at, mode) }? {
                 return Ok(None);
-            };
-            permissions.push_within_capacity(permission)?;
+            }
         }
 
         let attributes = path.attributes(context)?;
@@ -249,7 +247,6 @@ impl Root {
     }
 }
 
-#[expect(dead_code)]
 impl Witness {
     /// Takes note that nothing has that `name`, a single segment, in the directory of the file.
     ///
@@ -289,12 +286,9 @@ impl Witness {
         // ORDERING: What was read of the file before is not read after this. The other way round
         // needs none: who asks after a change was told of it by somebody.
         fence(Ordering::Acquire);
-        let all = |permission: &Permission| {
-            // SAFETY: By the type invariant the dentries keep the inode.
-            unsafe { permission.holds() }
-        };
         self.names.iter().all(Name::holds)
-            && self.permissions.iter().all(all)
+            // SAFETY: By the type invariant the dentries keep the inodes.
+            && unsafe { self.permissions.hold() }
             // SAFETY: As above.
             && unsafe { self.content.holds() }
             // SAFETY: By the type invariant the mount keeps the super block.

@@ -65,6 +65,8 @@ pub(super) const OPTIONAL_SECONDS: Range = Range::new(0, 86_400);
 pub(super) const SECONDS: Range = Range::new(1, 3600);
 /// Of the number of requests on a connection; 0 is any.
 pub(super) const REQUESTS: Range = Range::new(0, u32::MAX);
+/// Of documents; 0 is none.
+pub(super) const DOCUMENTS: Range = Range::new(0, 4_194_304);
 /// Of octets per second, up to 1 GiB; 0 is any.
 pub(super) const RATE: Range = Range::new(0, 1_073_741_824);
 /// Of the length of a request's head.
@@ -152,7 +154,11 @@ pub(crate) struct Config {
     pub(crate) min_send_rate: u32,
     /// Requests that are answered on a connection; 0 is any number.
     pub(crate) keepalive_requests: u32,
-    /// Whether precompressed siblings of files are served; as all switches, 1 is on.
+    /// Whether requests are answered in softirq; as all switches, 1 is on.
+    pub(crate) fastpath: u32,
+    /// How many documents are cached.
+    pub(crate) max_cached_documents: u32,
+    /// Whether precompressed siblings of files are served.
     pub(crate) compression: u32,
     /// Whether directories without an index are listed.
     pub(crate) http_dir_indexing: u32,
@@ -246,6 +252,8 @@ impl Config {
             min_receive_rate: 240,
             min_send_rate: 240,
             keepalive_requests: 0,
+            fastpath: 1,
+            max_cached_documents: 65_536,
             compression: 1,
             http_dir_indexing: 0,
             hide_unreadable: 1,

@@ -19,10 +19,12 @@
 //! comes, so that no RST overtakes the response (RFC 9112 9.6).
 
 use super::dispatch::Reason;
+use super::hot;
 use super::job::Pending;
 use super::response::Response;
 use super::stats::Counter;
 use super::worker::Worker;
+use super::workspace::Workspace;
 use crate::http::framing::Drain;
 use crate::linux::callbacks::{
     Event,
@@ -32,6 +34,7 @@ use crate::linux::sock::{
     Callback,
     Sock, //
 };
+use crate::linux::stream::Stream;
 use kernel::sync::atomic::{
     Atomic,
     Relaxed, //
@@ -47,6 +50,9 @@ pub(crate) struct Connection {
     seen: Atomic<i32>,
     /// Whether it has ended.
     gone: Atomic<i32>,
+    /// The CPU whose shelf had not what was asked for, and 1; 0 if it was another reason why a
+    /// worker looks at it.
+    deferred_on: Atomic<u32>,
 }
 
 impl Connection {
@@ -57,7 +63,20 @@ impl Connection {
             deadline: Atomic::new(0),
             seen: Atomic::new(0),
             gone: Atomic::new(0),
+            deferred_on: Atomic::new(0),
         }
+    }
+
+    /// Takes note that it was not served from the shelf of `cpu`.
+    pub(super) fn set_deferred_on(&self, cpu: u32) {
+        self.deferred_on.store(cpu.saturating_add(1), Relaxed);
+    }
+
+    /// The CPU on whose shelf it would be good to have what it asks for, once.
+    pub(super) fn take_deferred_on(&self) -> Option<u32> {
+        let cpu = self.deferred_on.load(Relaxed).checked_sub(1)?;
+        self.deferred_on.store(0, Relaxed);
+        Some(cpu)
     }
 
     /// The worker that serves it.
@@ -97,13 +116,19 @@ impl Events for Connection {
     type State = State;
 
     fn event(mut callback: Callback<'_, Self>, event: Event) {
+        let sock = callback.sock();
         let is_awaited = match callback.try_lock() {
-            Some(mut locked) => locked.state().phase.awaits(event),
+            Some(mut locked) => {
+                let phase = &locked.state().phase;
+                let may_be_hot = event == Event::DataReady && matches!(phase, Phase::Receiving);
+                let is_awaited = phase.awaits(event);
+                is_awaited && !(may_be_hot && hot::serve(sock, &mut locked))
+            }
             // Its worker has it, and may have seen this or not.
             None => true,
         };
         if is_awaited {
-            Self::look(callback.sock());
+            Self::look(sock);
         }
     }
 
@@ -143,6 +168,8 @@ pub(super) enum Phase {
     Refused(Purpose),
     /// For room in the send buffer, or for octets of a file.
     Sending(Response),
+    /// For nothing: the last response was sent in softirq, and the FIN is to follow.
+    Ending,
     /// For the rest of the request's body, after the response.
     Draining(Drain),
     /// For the peer's FIN, after ours.
@@ -162,13 +189,14 @@ impl Phase {
             Event::StateChange => true,
             Event::DataReady => match self {
                 Phase::Receiving | Phase::Draining(_) | Phase::Lingering => true,
-                Phase::Opening(..) | Phase::Refused(_) | Phase::Sending(_) => false,
+                Phase::Opening(..) | Phase::Refused(_) | Phase::Sending(_) | Phase::Ending => false,
             },
             Event::WriteSpace => match self {
                 Phase::Sending(response) => !response.is_reading(),
                 Phase::Receiving
                 | Phase::Opening(..)
                 | Phase::Refused(_)
+                | Phase::Ending
                 | Phase::Draining(_)
                 | Phase::Lingering => false,
             },
@@ -255,4 +283,35 @@ pub(crate) struct State {
     pub(super) linger_until: u64,
     /// Requests that were answered.
     pub(super) requests: u64,
+}
+
+impl State {
+    /// Sets what the deadline stands for.
+    pub(super) fn wait(&mut self, timer: Timer, workspace: &Workspace) {
+        let mut until = workspace.deadline(timer);
+        if timer == Timer::Linger {
+            until = until.min(self.linger_until);
+        }
+        self.timer = timer;
+        self.timer_until = until;
+        self.mark = self.drained;
+    }
+
+    /// Begins to look at how fast the peer takes what is sent.
+    pub(super) fn begin_pace(&mut self, stream: &Stream<'_>, workspace: &Workspace) {
+        self.pace = Pace {
+            until: workspace.deadline(Timer::Send),
+            seconds: workspace.config.send_timeout,
+            mark: stream.acknowledged(),
+        };
+    }
+
+    /// When the connection must be looked at again.
+    pub(super) fn deadline(&self, stream: &Stream<'_>) -> u64 {
+        if stream.is_send_queue_empty() {
+            self.timer_until
+        } else {
+            self.timer_until.min(self.pace.until)
+        }
+    }
 }

@@ -132,26 +132,39 @@ pub(super) fn entity_tag(document: &Document) -> EntityTag {
     })
 }
 
-/// What is done with a request for `document`.
-fn select(request: &Request<'_>, document: Document, config: &Config, now: i64) -> Action {
+/// What a request selects of a document.
+pub(super) enum Selected {
+    /// This of it.
+    Extent(Extent),
+    /// Nothing: the client has it.
+    NotModified,
+    /// Nothing, for that reason.
+    Rejected(Reason),
+}
+
+/// What `request` selects of `document`. Allocates memory only for several ranges.
+pub(super) fn select(
+    request: &Request<'_>,
+    document: &Document,
+    config: &Config,
+    now: i64,
+) -> Selected {
     if request.is_conditional() {
-        match evaluate(request, &document, config, now) {
+        match evaluate(request, document, config, now) {
             Verdict::Proceed => (),
-            Verdict::NotModified => return Action::NotModified(document),
+            Verdict::NotModified => return Selected::NotModified,
             Verdict::Failed => {
-                return reject(
-                    Status::PreconditionFailed,
-                    "The file is not the one that the request is for.",
-                )
+                let detail = "The file is not the one that the request is for.";
+                return Selected::Rejected(Reason::new(Status::PreconditionFailed, detail));
             }
         }
     }
     if request.range().is_none() {
-        return Action::Serve(document, Extent::Whole);
+        return Selected::Extent(Extent::Whole);
     }
-    match extent(request, &document, config, now) {
-        Some(extent) => Action::Serve(document, extent),
-        None => Action::Reject(Reason {
+    match extent(request, document, config, now) {
+        Some(extent) => Selected::Extent(extent),
+        None => Selected::Rejected(Reason {
             length: Some(document.attributes.size),
             ..Reason::new(Status::RangeNotSatisfiable, "The file has no such octets.")
         }),
@@ -293,7 +306,7 @@ fn reject(status: Status, detail: &'static str) -> Action {
 }
 
 /// What is looked for to answer a request for `path`.
-fn query<'a>(request: &Request<'_>, path: Path<'a>, config: &Config) -> Query<'a> {
+pub(super) fn query<'a>(request: &Request<'_>, path: Path<'a>, config: &Config) -> Query<'a> {
     let accepted = match request.accept_encoding() {
         Some(lines) if config.compression != 0 => Accepted::new(Some(lines)),
         _ => Accepted::IDENTITY,
@@ -353,7 +366,11 @@ fn dispatch(
         ));
     }
     Some(match resolve()? {
-        Resolution::File(document) => select(request, document, config, now),
+        Resolution::File(document) => match select(request, &document, config, now) {
+            Selected::Extent(extent) => Action::Serve(document, extent),
+            Selected::NotModified => Action::NotModified(document),
+            Selected::Rejected(reason) => Action::Reject(reason),
+        },
         Resolution::Listing(text, format) => list(request, text, format, now),
         Resolution::Directory => Action::AddSlash,
         Resolution::NotFound => reject(Status::NotFound, "There is nothing here."),

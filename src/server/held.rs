@@ -53,6 +53,14 @@ impl Held {
         }
     }
 
+    /// As [`File::resident_at_once`], where that is right.
+    pub(super) fn resident_at_once(&self, offset: u64, len: usize, out: &mut Fragments) -> usize {
+        match &self.file {
+            Some(file) if self.closing.is_none() => file.resident_at_once(offset, len, out),
+            Some(_) | None => 0,
+        }
+    }
+
     /// As [`File::read`].
     pub(super) fn read(
         &self,

@@ -19,6 +19,7 @@ use super::config::{
     BACKLOG,
     CONNECTIONS,
     DISCARD,
+    DOCUMENTS,
     HEAD_LEN,
     OPTIONAL_SECONDS,
     PORT,
@@ -236,6 +237,13 @@ static KNOBS: &[Knob] = &[
     number!(min_receive_rate, &[c"min_receive_rate"], RATE, Now),
     number!(min_send_rate, &[c"min_send_rate"], RATE, Now),
     number!(keepalive_requests, &[c"keepalive_requests"], REQUESTS, Now),
+    number!(fastpath, &[c"fastpath"], SWITCH, Now),
+    number!(
+        max_cached_documents,
+        &[c"max_cached_documents"],
+        DOCUMENTS,
+        Now
+    ),
     number!(compression, &[c"compression"], SWITCH, Now),
     number!(http_dir_indexing, &[c"http_dir_indexing"], SWITCH, Now),
     number!(hide_unreadable, &[c"hide_unreadable"], SWITCH, Now),

@@ -2,15 +2,23 @@
 
 //! From a path below the document root to what is there.
 
+use super::cache::{
+    Entry,
+    Found, //
+};
 use super::config::{
     copy,
+    Config,
     DocumentRoot, //
 };
+use super::connection::Connection;
 use super::directory;
 use super::held::Held;
 use super::job::IsWanted;
 use super::shared::Shared;
+use super::stats::Counter;
 use super::storage::Place;
+use super::worker::Worker;
 use crate::http::content_coding::{
     Accepted,
     Coding, //
@@ -25,6 +33,8 @@ use crate::linux::path::{
     Path,
     Root, //
 };
+use crate::linux::sock::Sock;
+use crate::linux::witness::Witness;
 use kernel::prelude::*;
 use kernel::str::CStr;
 use kernel::sync::Arc;
@@ -78,6 +88,7 @@ pub(super) enum Resolution {
 }
 
 /// An open file and its attributes.
+#[derive(Clone)]
 pub(super) struct Document {
     /// The file.
     pub(super) file: Arc<Held>,
@@ -241,26 +252,113 @@ pub(super) fn resolve(
     shared: &Arc<Shared>,
     may_sleep: &MaySleep,
 ) -> Option<Resolution> {
-    let mut names = Names {
+    let names = Names::<false> {
         root,
+        trace: None,
         reach,
         buffer,
         shared,
         may_sleep,
     };
-    let name = query.path.name;
-    let result = if query.path.is_directory {
-        let slash: &[u8] = if name.is_empty() { b"" } else { b"/" };
-        match names.file(&[name, slash, INDEX], query.accepted) {
-            Err(error) if error == ENOENT => names.directory(&[name, slash], query),
-            // To add a slash would not help.
-            Ok(Some(Resolution::Directory)) => Ok(Some(Resolution::Forbidden)),
-            result => result,
+    names.resolve(query).0
+}
+
+/// Finds what `query` asks for, as far as it is cached, by us or by the kernel, and says whether it
+/// is by us. `None` means that this can't be told without waiting.
+#[inline(never)]
+pub(super) fn find(
+    config: &Config,
+    query: &Query<'_>,
+    buffer: &mut [u8],
+    sock: &Sock<Connection>,
+    may_sleep: &MaySleep,
+) -> Option<(Resolution, bool)> {
+    let worker = sock.data().worker();
+    let (shared, counters) = (worker.shared(), worker.counters());
+    let (cache, root) = (worker.store().cache(), &config.document_root);
+    let hash = cache.hasher().query(query);
+    match cache.find(hash, root, query) {
+        Found::Entry(entry) => {
+            counters.count(Counter::CacheHits);
+            let document = entry.document().clone();
+            if let Some(cpu) = sock.data().take_deferred_on() {
+                worker.store().shelve(cpu, entry, may_sleep);
+            }
+            return Some((Resolution::File(document), true));
         }
-    } else {
-        names.file(&[name], query.accepted)
+        Found::Missing => (),
+        Found::Stale => counters.count(Counter::CacheStale),
+    }
+    counters.count(Counter::CacheMisses);
+    let found = resolve(root.root(), query, Reach::Cached, buffer, shared, may_sleep)?;
+    Some((found, false))
+}
+
+/// Looks up once more what `query` has led to, and caches it, if it can be told how long that will
+/// be true.
+#[inline(never)]
+pub(super) fn cache(
+    config: &Config,
+    query: &Query<'_>,
+    buffer: &mut [u8],
+    worker: &Worker,
+    may_sleep: &MaySleep,
+) {
+    let root = &config.document_root;
+    let names = Names::<true> {
+        root: root.root(),
+        trace: None,
+        reach: Reach::Cached,
+        buffer,
+        shared: worker.shared(),
+        may_sleep,
     };
-    result.unwrap_or_else(|error| Some(refusal(error)))
+    if let (Some(Resolution::File(document)), Some(trace)) = names.resolve(query) {
+        keep(config, query, document, trace, worker);
+    }
+}
+
+/// Caches `document`. Without memory it isn't.
+#[inline(never)]
+fn keep(config: &Config, query: &Query<'_>, document: Document, trace: Trace, worker: &Worker) {
+    let cache = worker.store().cache();
+    let hash = cache.hasher().query(query);
+    let entry = Entry::new(hash, &config.document_root, query, document, trace);
+    let Ok(entry) = entry.and_then(|entry| Ok(Arc::new(entry, GFP_KERNEL)?)) else {
+        return;
+    };
+    if entry.holds() && cache.insert(&entry, config.max_cached_documents) == Ok(true) {
+        worker.counters().count(Counter::CacheEvicted);
+    }
+}
+
+/// Witnesses of what a look-up has depended on.
+pub(super) struct Trace {
+    /// Of the file that was asked for.
+    pub(super) witness: KBox<Witness>,
+    /// Of the one that is served in its place.
+    pub(super) sibling: Option<KBox<Witness>>,
+}
+
+impl<const TRACED: bool> Names<'_, TRACED> {
+    /// Looks up what `query` asks for, and says what that has depended on, if that is known.
+    #[inline(never)]
+    fn resolve(mut self, query: &Query<'_>) -> (Option<Resolution>, Option<Trace>) {
+        let name = query.path.name;
+        let result = if query.path.is_directory {
+            let slash: &[u8] = if name.is_empty() { b"" } else { b"/" };
+            match self.file(&[name, slash, INDEX], query.accepted) {
+                Err(error) if error == ENOENT => self.directory(&[name, slash], query),
+                // To add a slash would not help.
+                Ok(Some(Resolution::Directory)) => Ok(Some(Resolution::Forbidden)),
+                result => result,
+            }
+        } else {
+            self.file(&[name], query.accepted)
+        };
+        let found = result.unwrap_or_else(|error| Some(refusal(error)));
+        (found, self.trace)
+    }
 }
 
 /// The length of the first `count` segments of `name`.
@@ -275,6 +373,15 @@ fn segments(name: &[u8], count: usize) -> usize {
         len = len.saturating_add(1);
     }
     len
+}
+
+/// How a name beside `file` is looked up. tmpfs doesn't keep in mind which names there are not, and
+/// need not wait to know.
+fn beside(reach: Reach<'_>, file: &Path) -> Lookup {
+    match reach {
+        Reach::Cached if file.is_in_memory() => Lookup::Beside,
+        reach => reach.mode(),
+    }
 }
 
 /// What an error of a lookup means for the client.
@@ -292,8 +399,10 @@ fn refusal(error: Error) -> Resolution {
 
 /// Looks names up, which are put together from parts. `None` means, for all of its methods, that
 /// something can't be told within its reach.
-struct Names<'a> {
+struct Names<'a, const TRACED: bool> {
     root: &'a Root,
+    /// What the look-up has depended on, if that is to be told and known.
+    trace: Option<Trace>,
     reach: Reach<'a>,
     /// Where the names are put together.
     buffer: &'a mut [u8],
@@ -301,13 +410,12 @@ struct Names<'a> {
     may_sleep: &'a MaySleep,
 }
 
-impl Names<'_> {
+impl<const TRACED: bool> Names<'_, TRACED> {
     /// Looks up the file of that name, or the sibling of it that is the best of those accepted.
     fn file(&mut self, parts: &[&[u8]], accepted: Accepted) -> Result<Option<Resolution>> {
-        let Some(found) = self.find(parts, Coding::Identity, self.reach.mode())? else {
+        let Some((found, attributes)) = self.base(parts)? else {
             return Ok(None);
         };
-        let attributes = found.attributes(self.may_sleep)?;
         match attributes.kind {
             Kind::Regular if attributes.mode & MODE_ALLOWED != 0 => (),
             Kind::Directory => return Ok(Some(Resolution::Directory)),
@@ -319,11 +427,53 @@ impl Names<'_> {
             }
             match self.sibling(parts, coding, &found, &attributes) {
                 // None, or none that may be served now: the client gets what there is.
-                Err(_) | Ok(Some(Resolution::Busy)) => (),
+                Err(error) if TRACED && error == ENOENT => self.note_absent(&found),
+                Err(_) | Ok(Some(Resolution::Busy)) => self.trace = None,
                 found => return found,
             }
         }
         self.open(&found, attributes, Coding::Identity)
+    }
+
+    /// Looks up the file of that name, and begins to trace the look-up.
+    #[inline(never)]
+    fn base(&mut self, parts: &[&[u8]]) -> Result<Option<(Path, Attributes)>> {
+        if TRACED {
+            let (root, mode, may_sleep) = (self.root, self.reach.mode(), self.may_sleep);
+            let name = self.name(parts, Coding::Identity)?;
+            let traced = root.witness(name, mode, may_sleep)?;
+            if let Some((witness, found, attributes)) = traced {
+                self.trace = Some(Trace {
+                    witness: KBox::new(witness, GFP_KERNEL)?,
+                    sibling: None,
+                });
+                return Ok(Some((found, attributes)));
+            }
+        }
+        let Some(found) = self.find(parts, Coding::Identity, self.reach.mode())? else {
+            return Ok(None);
+        };
+        let attributes = found.attributes(self.may_sleep)?;
+        Ok(Some((found, attributes)))
+    }
+
+    /// Takes note that there is no file of the name that was looked up last, beside `file`.
+    #[inline(never)]
+    fn note_absent(&mut self, file: &Path) {
+        let Some(trace) = &mut self.trace else {
+            return;
+        };
+        let mode = beside(self.reach, file);
+        let name = self.buffer.split(|octet| *octet == 0).next().unwrap_or(&[]);
+        let segment = name.rsplit(|octet| *octet == b'/').next().unwrap_or(&[]);
+        let start = name.len().saturating_sub(segment.len());
+        let end = name.len().saturating_add(1);
+        let segment = self.buffer.get(start..end).unwrap_or(&[]);
+        let is_noted = CStr::from_bytes_with_nul(segment)
+            .is_ok_and(|name| trace.witness.add_absent(name, mode, self.may_sleep) == Ok(true));
+        if !is_noted {
+            self.trace = None;
+        }
     }
 
     /// Looks up the sibling of a file that has its octets in `coding`. One that is older than the
@@ -333,25 +483,42 @@ impl Names<'_> {
         &mut self,
         parts: &[&[u8]],
         coding: Coding,
-        beside: &Path,
-        file: &Attributes,
+        file: &Path,
+        of_file: &Attributes,
     ) -> Result<Option<Resolution>> {
-        // tmpfs doesn't keep in mind which names there are not, and need not wait to know.
-        let mode = match self.reach {
-            Reach::Cached if beside.is_in_memory() => Lookup::Beside,
-            reach => reach.mode(),
-        };
+        let mode = beside(self.reach, file);
         let Some(found) = self.find(parts, coding, mode)? else {
             return Ok(None);
         };
-        let attributes = found.attributes(self.may_sleep)?;
+        let (found, attributes) = if TRACED {
+            self.trace_sibling(found)?
+        } else {
+            let attributes = found.attributes(self.may_sleep)?;
+            (found, attributes)
+        };
         if attributes.kind != Kind::Regular || attributes.mode & MODE_ALLOWED == 0 {
             return Err(EACCES);
         }
-        if attributes.modified < file.modified {
+        if attributes.modified < of_file.modified {
             return Err(ESTALE);
         }
         self.open(&found, attributes, coding)
+    }
+
+    /// Traces the look-up of the sibling that was `found`.
+    #[inline(never)]
+    fn trace_sibling(&mut self, found: Path) -> Result<(Path, Attributes)> {
+        if let Some(trace) = &mut self.trace {
+            let name = CStr::from_bytes_until_nul(self.buffer).map_err(|_| ENAMETOOLONG)?;
+            let traced = self.root.witness(name, self.reach.mode(), self.may_sleep)?;
+            if let Some((witness, found, attributes)) = traced {
+                trace.sibling = Some(KBox::new(witness, GFP_KERNEL)?);
+                return Ok((found, attributes));
+            }
+            self.trace = None;
+        }
+        let attributes = found.attributes(self.may_sleep)?;
+        Ok((found, attributes))
     }
 
     /// Looks up a directory that has no index, and lists it if it is to be.
@@ -377,8 +544,8 @@ impl Names<'_> {
         Ok(Some(Resolution::Listing(text, listing.format)))
     }
 
-    /// Looks up the name that `parts` make, with the suffix of `coding`.
-    fn find(&mut self, parts: &[&[u8]], coding: Coding, mode: Lookup) -> Result<Option<Path>> {
+    /// Puts the name together that `parts` make, with the suffix of `coding`.
+    fn name(&mut self, parts: &[&[u8]], coding: Coding) -> Result<&CStr> {
         let mut len: usize = 0;
         let mut rest = self.buffer.iter_mut();
         let mut put = |octets: &[u8]| {
@@ -392,20 +559,26 @@ impl Names<'_> {
         put(coding.suffix().as_bytes());
         put(b"\0");
         let name = self.buffer.get(..len).ok_or(ENAMETOOLONG)?;
-        let name = CStr::from_bytes_with_nul(name).map_err(|_| ENAMETOOLONG)?;
-        match self.reach {
+        CStr::from_bytes_with_nul(name).map_err(|_| ENAMETOOLONG)
+    }
+
+    /// Looks up the name that `parts` make, with the suffix of `coding`.
+    fn find(&mut self, parts: &[&[u8]], coding: Coding, mode: Lookup) -> Result<Option<Path>> {
+        let (root, reach, may_sleep) = (self.root, self.reach, self.may_sleep);
+        let name = self.name(parts, coding)?;
+        match reach {
             // A file whose attributes may have to be asked for elsewhere is as good as not cached.
             Reach::Cached => {
-                let found = self.root.lookup(name, mode, self.may_sleep)?;
+                let found = root.lookup(name, mode, may_sleep)?;
                 Ok(found.filter(|found| found.is_local()))
             }
             Reach::Within(base, prefix) => {
                 let rest = name.to_bytes_with_nul().get(prefix..).ok_or(EINVAL)?;
                 let rest = rest.strip_prefix(b"/").unwrap_or(rest);
                 let rest = CStr::from_bytes_with_nul(rest).map_err(|_| EINVAL)?;
-                base.lookup_within(rest, self.may_sleep)
+                base.lookup_within(rest, may_sleep)
             }
-            Reach::Anywhere(_) => self.root.lookup(name, mode, self.may_sleep),
+            Reach::Anywhere(_) => root.lookup(name, mode, may_sleep),
         }
     }
 

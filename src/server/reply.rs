@@ -17,7 +17,8 @@ use super::dispatch::{
     entity_tag,
     Action,
     Extent,
-    Reason, //
+    Reason,
+    Selected, //
 };
 use super::lookup::{
     Document,
@@ -92,6 +93,18 @@ pub(super) struct Plan {
     pub(super) is_persistent: bool,
     /// The request's body.
     pub(super) body: Body,
+}
+
+/// What was decided of a response that is sent at once.
+pub(super) struct PlanAtOnce {
+    /// The status.
+    pub(super) status: Status,
+    /// Octets of the head in the buffer.
+    pub(super) len: usize,
+    /// What of the document is the content; may be empty.
+    pub(super) range: ByteRange,
+    /// Whether the connection stays.
+    pub(super) is_persistent: bool,
 }
 
 /// What makes a difference for a response, besides what is answered.
@@ -224,6 +237,40 @@ impl<'a> Reply<'a> {
             is_persistent: self.is_persistent,
             body: self.body,
         }
+    }
+
+    /// Writes the head for what was `selected` of `document`, where nothing may be waited for;
+    /// `None` if that isn't one piece of it at the most. `path` is that of the request.
+    #[inline(never)]
+    pub(super) fn plan_at_once(
+        &self,
+        selected: &Selected,
+        document: &Document,
+        path: &Path<'_>,
+        out: &mut [u8],
+    ) -> Option<PlanAtOnce> {
+        let (status, part, range) = match selected {
+            Selected::Extent(Extent::Whole) => {
+                let end = document.attributes.size;
+                (Status::Ok, Part::Whole, ByteRange { first: 0, end })
+            }
+            Selected::Extent(Extent::One(range)) => {
+                (Status::PartialContent, Part::One(*range), *range)
+            }
+            Selected::NotModified => (Status::NotModified, Part::Nothing, ByteRange::default()),
+            Selected::Extent(Extent::Many(_)) | Selected::Rejected(_) => return None,
+        };
+        let media_type = media_type_of(self.config, path);
+        Some(PlanAtOnce {
+            status,
+            len: self.file_head(status, document, media_type, &part, out)?,
+            range: if self.is_head {
+                ByteRange::default()
+            } else {
+                range
+            },
+            is_persistent: self.is_persistent,
+        })
     }
 
     /// Gives up the connection if the request's body will not be read after an answer of `status`.

@@ -15,7 +15,10 @@ use super::job::{
 use super::reply::Plan;
 use super::shared::Shared;
 use super::storage::Refused;
-use crate::http::framing::Drain;
+use crate::http::framing::{
+    Body,
+    Drain, //
+};
 use crate::http::response::Status;
 use crate::linux::fragment::Fragments;
 use crate::linux::page_frag::Cache;
@@ -89,6 +92,22 @@ impl Response {
             content: plan.content.filter(|content| !content.is_empty()),
             is_persistent: plan.is_persistent,
             drain: Drain::new(plan.body),
+        }
+    }
+
+    /// A response of which `sent` octets were sent, and which was counted. `fragments` have all of
+    /// it, unless there was no memory for that: then it fails.
+    pub(super) fn resume(fragments: Option<Fragments>, sent: usize, is_persistent: bool) -> Self {
+        Self {
+            fragments,
+            job: None,
+            status: None,
+            is_touched: true,
+            is_filled: true,
+            sent,
+            content: None,
+            is_persistent,
+            drain: Drain::new(Body::None),
         }
     }
 

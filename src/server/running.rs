@@ -6,6 +6,7 @@ use super::config::Config;
 use super::shared::Shared;
 use super::stats::Statistics;
 use super::storage::Storage;
+use super::store::Store;
 use super::worker::{
     Local,
     Worker, //
@@ -20,6 +21,7 @@ use kernel::sync::Arc;
 /// A server that runs. Dropping it stops it, and waits for the end of all its parts.
 pub(super) struct Running {
     shared: Arc<Shared>,
+    store: Arc<Store>,
     threads: KVec<Thread<Worker>>,
     workers: KVec<Arc<Worker>>,
 }
@@ -36,6 +38,7 @@ impl Running {
         let shared = Shared::new(config, storage, may_sleep)?;
         let mut running = Self {
             shared,
+            store: Store::new(config)?,
             threads: KVec::new(),
             workers: KVec::new(),
         };
@@ -83,7 +86,14 @@ impl Running {
                 cpus.next()
             });
             let counters = statistics.worker(number).ok_or(EINVAL)?;
-            let worker = Arc::new(Worker::new(counters, self.shared.clone()), GFP_KERNEL)?;
+            let worker = Worker::new(
+                number,
+                count,
+                counters,
+                self.shared.clone(),
+                self.store.clone(),
+            );
+            let worker = Arc::new(worker, GFP_KERNEL)?;
             let local = Local::new(config.clone())?;
             self.workers.push_within_capacity(worker.clone())?;
             let number = u32::try_from(number)?;
@@ -107,5 +117,6 @@ impl Drop for Running {
         for worker in &self.workers {
             worker.drain();
         }
+        self.store.clear(&self.shared, &may_sleep);
     }
 }

@@ -48,6 +48,16 @@ macro_rules! counters {
 counters! {
     /// Requests, good or bad, of which enough was read to answer or refuse them.
     Requests => "requests";
+    /// Requests that were answered in softirq.
+    AnsweredAtOnce => "fastpath_answered";
+    /// Requests whose document was cached, of those that a worker has answered.
+    CacheHits => "cache_hits";
+    /// Requests whose document was not cached.
+    CacheMisses => "cache_misses";
+    /// Requests whose cached document was not true any more.
+    CacheStale => "cache_stale";
+    /// Documents that were thrown out of the cache to make room.
+    CacheEvicted => "cache_evicted";
     /// Octets of responses that the socket has taken, heads included.
     OctetsSent => "octets_sent";
     /// Connections accepted.

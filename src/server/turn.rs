@@ -30,7 +30,6 @@ use super::job::{
 use super::lookup::{
     self,
     Query,
-    Reach,
     Resolution, //
 };
 use super::reply::{
@@ -50,9 +49,10 @@ use super::storage::{
     Place,
     Refused, //
 };
-use super::worker::{
-    Local,
-    Worker, //
+use super::worker::Worker;
+use super::workspace::{
+    Missed,
+    Workspace, //
 };
 use crate::http::bad_request::BadRequest;
 use crate::http::framing::{
@@ -110,7 +110,7 @@ pub(super) struct Turn<'a> {
     sock: &'a Sock<Connection>,
     state: &'a mut State,
     stream: Stream<'a>,
-    local: &'a mut Local,
+    local: &'a mut Workspace,
     may_sleep: &'a MaySleep,
     /// Octets that may still be sent.
     budget: usize,
@@ -122,7 +122,7 @@ impl<'a> Turn<'a> {
         worker: &'a Worker,
         sock: &'a Sock<Connection>,
         locked: &'a mut Locked<'_, Connection, MaySleep>,
-        local: &'a mut Local,
+        local: &'a mut Workspace,
         may_sleep: &'a MaySleep,
     ) -> Self {
         let (state, stream) = locked.parts();
@@ -140,6 +140,35 @@ impl<'a> Turn<'a> {
     /// Takes the turn. `is_late` says that the connection's deadline has passed.
     #[inline(never)]
     pub(super) fn run(mut self, is_late: bool) -> Next {
+        let next = self.steps(is_late);
+        if let Some(missed) = self.local.missed.take() {
+            self.cache(&missed);
+        }
+        next
+    }
+
+    /// Caches what was found for the last request.
+    #[inline(never)]
+    fn cache(&mut self, missed: &Missed) {
+        let local = &mut *self.local;
+        let Some(name) = local.name.get(..missed.len) else {
+            return;
+        };
+        let query = Query {
+            path: target::Path {
+                name,
+                is_directory: missed.is_directory,
+            },
+            accepted: missed.accepted,
+            listing: None,
+        };
+        let buffer = &mut local.lookup;
+        lookup::cache(&local.config, &query, buffer, self.worker, self.may_sleep);
+    }
+
+    /// Goes from step to step.
+    #[inline(never)]
+    fn steps(&mut self, is_late: bool) -> Next {
         if self.sock.data().is_first_look() {
             self.count(Counter::Accepted);
             self.wait(Timer::Header);
@@ -203,6 +232,7 @@ impl<'a> Turn<'a> {
                     self.was_not_read(is_untouched, error)
                 }
             },
+            Phase::Ending => self.begin_linger(),
             Phase::Draining(_) => self.drain(),
             Phase::Lingering => self.linger(),
         }
@@ -285,15 +315,27 @@ impl<'a> Turn<'a> {
             target::normalize(request.target.path, &mut self.local.name)
         };
         let (buffer, may_sleep) = (&mut self.local.lookup, self.may_sleep);
-        let root = config.document_root.root();
-        let shared = self.worker.shared();
+        let sock = self.sock;
+        let missed = &mut self.local.missed;
+        *missed = None;
+        let asked = path.ok().map(|path| path.name);
         let resolve = |query: &Query<'_>| {
-            lookup::resolve(root, query, Reach::Cached, buffer, shared, may_sleep)
+            let (found, is_cached) = lookup::find(config, query, buffer, sock, may_sleep)?;
+            let is_asked = asked.is_some_and(|name| core::ptr::eq(name, query.path.name));
+            if !is_cached && is_asked && matches!(found, Resolution::File(_)) {
+                *missed = Some(Missed {
+                    len: query.path.name.len(),
+                    is_directory: query.path.is_directory,
+                    accepted: query.accepted,
+                });
+            }
+            Some(found)
         };
         let action = match dispatch::decide(&request, path, config, moment.seconds, opened, resolve)
         {
             Decision::Answer(action) => action,
             Decision::Open(query, reason) => {
+                let root = config.document_root.root();
                 let place = lookup::place(root, &query, &mut self.local.lookup, may_sleep);
                 let task = lookup::Open::new(&config.document_root, &query, place);
                 let opening = self.open(task, place, reason.map_or(Purpose::Answer, Purpose::Page));
@@ -395,9 +437,9 @@ impl<'a> Turn<'a> {
         let local = &mut *self.local;
         let (buffer, may_sleep) = (&mut local.lookup, self.may_sleep);
         let root = local.config.document_root.root();
-        let shared = self.worker.shared();
-        let decision = dispatch::refuse(reason, &local.config, |query| {
-            lookup::resolve(root, query, Reach::Cached, buffer, shared, may_sleep)
+        let (config, sock) = (&local.config, self.sock);
+        let decision = dispatch::refuse(reason, config, |query| {
+            lookup::find(config, query, buffer, sock, may_sleep).map(|(found, _)| found)
         });
         let (task, place) = match decision {
             Decision::Answer(action) => return self.conclude(action, is_head),
@@ -427,8 +469,8 @@ impl<'a> Turn<'a> {
     fn respond(&mut self, plan: Plan) -> Next {
         self.state.scanned = 0;
         self.wait(Timer::Send);
-        let spare = self.local.spare.take().map(Ok);
-        let fragments = spare.unwrap_or_else(|| Fragments::new(content::FRAGMENTS));
+        let spare = self.local.take_spare().map(Ok);
+        let fragments = spare.unwrap_or_else(|| Fragments::new(content::FRAGMENTS, GFP_KERNEL));
         let head = self.local.head.get(..plan.len).unwrap_or(&[]);
         let cache = &mut self.local.cache;
         let fragments = fragments.and_then(|mut fragments| {
@@ -497,7 +539,9 @@ impl<'a> Turn<'a> {
         let Phase::Sending(mut response) = core::mem::take(&mut self.state.phase) else {
             return Next::Go;
         };
-        self.local.spare = response.take_fragments();
+        if let Some(fragments) = response.take_fragments() {
+            self.local.put_spare(fragments);
+        }
         if !response.is_persistent() {
             return self.begin_linger();
         }

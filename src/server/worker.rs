@@ -5,34 +5,26 @@
 //! A worker waits for nothing but its queue. What a turn is, is in `turn.rs`.
 
 use super::config::Config;
-use super::connection::{
-    Connection,
-    Timer, //
-};
-use super::lookup;
-use super::reply::{
-    self,
-    Moment, //
-};
+use super::connection::Connection;
 use super::shared::Shared;
 use super::stats::{
     Counter,
     Counters, //
 };
+use super::store::Store;
 use super::turn::{
     Next,
     Turn, //
 };
 use super::wheel::Wheel;
-use crate::http::request::Limits;
+use super::workspace::Workspace;
 use crate::linux::context::MaySleep;
-use crate::linux::fragment::Fragments;
 use crate::linux::kthread::{
     Run,
     This, //
 };
 use crate::linux::llist::Queue;
-use crate::linux::page_frag;
+use crate::linux::page_frag::Cache;
 use crate::linux::sock::{
     Close,
     Sock, //
@@ -52,134 +44,67 @@ use kernel::task::Task;
 
 /// What others see of a worker.
 pub(crate) struct Worker {
+    /// Its number, and how many there are.
+    number: usize,
+    count: usize,
     counters: Arc<Counters>,
     queue: Queue<Connection>,
     thread: SetOnce<ARef<Task>>,
     /// Whether its thread has ended.
     is_over: Atomic<i32>,
     shared: Arc<Shared>,
+    store: Arc<Store>,
 }
 
 /// What a worker's thread has for itself.
 pub(crate) struct Local {
-    pub(super) config: Arc<Config>,
-    /// What `config` is of [`Shared::newer_config`].
-    generation: u64,
-    /// The generation that was tried last: there may have been no memory for it.
+    pub(super) workspace: Workspace,
+    /// The generation of the configuration that was tried last: there may have been no memory for
+    /// it.
     tried: u64,
-    pub(super) limits: Limits,
     wheel: Wheel,
-    pub(super) cache: page_frag::Cache,
-    /// Where a head is put together that did not come in one piece.
-    pub(super) scratch: KVVec<u8>,
-    /// Where a path is decoded.
-    pub(super) name: KVVec<u8>,
-    /// Where a name is put together for its lookup.
-    pub(super) lookup: KVVec<u8>,
-    /// Where the head of a response is composed.
-    pub(super) head: KVVec<u8>,
-    /// Fragments that no response uses.
-    pub(super) spare: Option<Fragments>,
-    /// Seconds of the monotonic clock.
-    pub(super) now: u64,
-    pub(super) moment: Moment,
+    /// The second in which what is cached was swept, and for which configuration.
+    swept: (u64, u64),
 }
 
 impl Local {
     /// What a thread needs to serve as `config` says.
     pub(super) fn new(config: Arc<Config>) -> Result<Self> {
-        let now = time::monotonic_seconds();
-        let limits = limits(&config);
+        let workspace = Workspace::new(config, Cache::new())?;
         Ok(Self {
-            wheel: Wheel::new(now)?,
-            cache: page_frag::Cache::new(),
-            scratch: KVVec::from_elem(0, limits.head, GFP_KERNEL)?,
-            name: KVVec::from_elem(0, limits.target, GFP_KERNEL)?,
-            lookup: lookup_buffer(&limits)?,
-            head: KVVec::from_elem(0, reply::HEAD_LEN, GFP_KERNEL)?,
-            spare: None,
-            now,
-            moment: Moment::new(time::real_seconds()),
-            limits,
-            config,
-            generation: 0,
             tried: 0,
+            wheel: Wheel::new(workspace.now)?,
+            swept: (0, 0),
+            workspace,
         })
     }
 
     /// Takes the time and, if there is a new one, the configuration.
     fn refresh(&mut self, shared: &Shared) {
-        self.now = time::monotonic_seconds();
-        let seconds = time::real_seconds();
-        if seconds != self.moment.seconds {
-            self.moment = Moment::new(seconds);
-        }
-        let mut generation = self.generation;
-        let Some(config) = shared.newer_config(&mut generation) else {
-            return;
-        };
-        self.tried = generation;
-        let limits = limits(&config);
-        // Without memory for larger buffers the old configuration stays until the next turn.
-        let Ok(scratch) = KVVec::from_elem(0, limits.head, GFP_KERNEL) else {
-            return;
-        };
-        let Ok(name) = KVVec::from_elem(0, limits.target, GFP_KERNEL) else {
-            return;
-        };
-        let Ok(lookup) = lookup_buffer(&limits) else {
-            return;
-        };
-        self.lookup = lookup;
-        self.scratch = scratch;
-        self.name = name;
-        self.limits = limits;
-        self.config = config;
-        self.generation = generation;
+        self.workspace.take_time();
+        self.tried = shared.generation();
+        self.workspace.take_config(shared);
     }
-
-    /// When a deadline is that stands for `timer` and begins now.
-    pub(super) fn deadline(&self, timer: Timer) -> u64 {
-        let config = &self.config;
-        let seconds = match timer {
-            Timer::Header => config.header_timeout.into(),
-            Timer::Body => config.body_timeout.into(),
-            Timer::KeepAlive if config.keepalive_timeout == 0 => u64::MAX,
-            Timer::KeepAlive => config.keepalive_timeout.into(),
-            Timer::Send => config.send_timeout.into(),
-            Timer::Memory => 0,
-            Timer::Linger => config.linger_timeout.into(),
-        };
-        // The second that runs now is not a whole one.
-        self.now.saturating_add(seconds).saturating_add(1)
-    }
-}
-
-/// The limits of a head.
-fn limits(config: &Config) -> Limits {
-    let head = usize::try_from(config.max_header_len).unwrap_or(8192);
-    Limits {
-        head,
-        target: config.target_limit(),
-        ..Limits::default()
-    }
-}
-
-/// A buffer for the longest name.
-fn lookup_buffer(limits: &Limits) -> Result<KVVec<u8>> {
-    let len = limits.target.saturating_add(lookup::BEYOND);
-    Ok(KVVec::from_elem(0, len, GFP_KERNEL)?)
 }
 
 impl Worker {
-    /// A worker without a thread.
-    pub(super) fn new(counters: Arc<Counters>, shared: Arc<Shared>) -> Self {
+    /// A worker without a thread, the one with that number of `count`.
+    pub(super) fn new(
+        number: usize,
+        count: usize,
+        counters: Arc<Counters>,
+        shared: Arc<Shared>,
+        store: Arc<Store>,
+    ) -> Self {
         Self {
+            number,
+            count,
             counters,
             queue: Queue::new(),
             thread: SetOnce::new(),
             is_over: Atomic::new(0),
             shared,
+            store,
         }
     }
 
@@ -229,6 +154,11 @@ impl Worker {
         &self.shared
     }
 
+    /// What was found before.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// One turn of `sock`.
     fn turn(
         &self,
@@ -245,7 +175,8 @@ impl Worker {
             return;
         };
         let before = sock.data().deadline();
-        let next = Turn::new(self, sock, &mut locked, local, may_sleep).run(is_late);
+        let workspace = &mut local.workspace;
+        let next = Turn::new(self, sock, &mut locked, workspace, may_sleep).run(is_late);
         drop(locked);
         if let Next::End(how, why) = next {
             local.wheel.remove(sock);
@@ -295,15 +226,16 @@ impl Run for Worker {
             let serve = || self.serve(&mut local, this);
             self.shared.credentials().assume(serve);
             // With the thread's own credentials: to listen on a low port takes a capability.
-            self.shared.attend(local.now, &self.counters, may_sleep);
-            let timeout = if local.wheel.is_empty() && !self.shared.wants_attention_later() {
-                None
-            } else {
-                Some(time::second())
-            };
+            self.shared
+                .attend(local.workspace.now, &self.counters, may_sleep);
+            self.sweep(&mut local, may_sleep);
+            let is_idle = local.wheel.is_empty()
+                && !self.shared.wants_attention_later()
+                && self.store.cache().count() == 0;
+            let timeout = (!is_idle).then(time::second);
             this.sleep(timeout, || {
                 !self.queue.is_empty()
-                    || self.shared.wants_attention(local.now)
+                    || self.shared.wants_attention(local.workspace.now)
                     || self.shared.generation() != local.tried
             });
         }
@@ -312,6 +244,20 @@ impl Run for Worker {
 }
 
 impl Worker {
+    /// Throws out what must not be answered any more, once in a second and after each change of the
+    /// configuration.
+    fn sweep(&self, local: &mut Local, may_sleep: &MaySleep) {
+        let workspace = &local.workspace;
+        let generation = workspace.generation();
+        if local.swept == (workspace.now, generation) {
+            return;
+        }
+        local.swept = (workspace.now, generation);
+        let config = &workspace.config;
+        let (number, count, shared) = (self.number, self.count, &self.shared);
+        self.store.sweep(number, count, config, shared, may_sleep);
+    }
+
     /// Serves whoever has a turn now. Files are opened with the credentials of the caller.
     fn serve(&self, local: &mut Local, this: &This) {
         let may_sleep = this.may_sleep();
@@ -322,8 +268,8 @@ impl Worker {
             self.turn(&sock, false, local, may_sleep);
             this.yield_now();
         }
-        while let Some(sock) = local.wheel.expire(local.now) {
-            let is_late = sock.data().deadline() <= local.now;
+        while let Some(sock) = local.wheel.expire(local.workspace.now) {
+            let is_late = sock.data().deadline() <= local.workspace.now;
             if is_late {
                 self.turn(&sock, true, local, may_sleep);
             } else {

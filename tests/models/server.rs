@@ -8,6 +8,7 @@ pub(crate) mod connection;
 mod content;
 mod directory;
 pub(crate) mod dispatch;
+mod hot;
 #[path = "../../src/server/job.rs"]
 mod job;
 #[path = "../../src/server/listener.rs"]
@@ -24,11 +25,14 @@ mod shared;
 pub(crate) mod stats;
 #[path = "../../src/server/storage.rs"]
 mod storage;
+mod store;
 mod turn;
 #[path = "../../src/server/wheel.rs"]
 mod wheel;
 #[path = "../../src/server/worker.rs"]
 mod worker;
+#[path = "../../src/server/workspace.rs"]
+mod workspace;
 
 use crate::linux::context::MaySleep;
 use crate::linux::file::File;

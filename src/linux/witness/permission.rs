@@ -10,7 +10,8 @@ use super::super::path::{
 };
 use super::{
     inode_of,
-    now, //
+    now,
+    MOST_SEGMENTS, //
 };
 use core::ptr::{
     addr_of,
@@ -22,17 +23,82 @@ use kernel::ffi::{
 };
 use kernel::prelude::*;
 
+/// Inodes of which permissions are noted: a file, the directories above it, and the root.
+const MOST: usize = MOST_SEGMENTS + 1;
+
 /// Where watchers are counted who have to permit what others do, or more.
 const PERMITS: usize = bindings::fsnotify_group_prio_FSNOTIFY_PRIO_CONTENT as usize;
 
-/// All of an inode that the permission to pass through a directory, or to read a file, depends on.
+/// What the permission to pass through directories, and to read a file, depends on.
 ///
 /// # Invariants
 ///
-/// With these, those who asked have the permission. If `acl` is the address of a list, it is a
-/// reference of our own.
-pub(super) struct Permission {
-    inode: NonNull<bindings::inode>,
+/// If the `acl` of an element is the address of a list, it is a reference of our own. The first
+/// `count` elements were noted.
+pub(super) struct Permissions {
+    noted: KBox<[Permission; MOST]>,
+    count: usize,
+}
+
+impl Permissions {
+    /// None yet.
+    pub(super) fn new() -> Result<Self> {
+        // INVARIANT: There is nothing yet.
+        Ok(Self {
+            noted: KBox::init(pin_init::init_zeroed(), GFP_KERNEL)?,
+            count: 0,
+        })
+    }
+
+    /// Checks the permission of the current credentials to read the file or to pass through the
+    /// directory, and takes note of it. False if somebody is about to change it, if the list is not
+    /// kept in memory, or if [`Lookup::Cached`] can't tell.
+    ///
+    /// # Safety
+    ///
+    /// `path` is valid, its dentry has an inode and outlives the value. May sleep.
+    pub(super) unsafe fn add(&mut self, path: &bindings::path, mode: Lookup) -> Result<bool> {
+        let place = self.noted.get_mut(self.count).ok_or(EINVAL)?;
+        // SAFETY: The caller's promise.
+        let (permission, result) = match unsafe { Permission::new(path, mode) } {
+            Some(found) => found,
+            None => return Ok(false),
+        };
+        // INVARIANT: The reference goes with it.
+        *place = permission;
+        self.count = self.count.saturating_add(1);
+        // SAFETY: The inode is valid by the caller's promise.
+        Ok(result? && unsafe { permission.is_decided() })
+    }
+
+    /// Whether all is as it was.
+    ///
+    /// # Safety
+    ///
+    /// The dentries that they were noted for are still held.
+    #[inline]
+    pub(super) unsafe fn hold(&self) -> bool {
+        // SAFETY: The caller's promise; by the type invariant these were noted.
+        let holds = |permission: &Permission| unsafe { permission.holds() };
+        self.noted.iter().take(self.count).all(holds)
+    }
+}
+
+impl Drop for Permissions {
+    fn drop(&mut self) {
+        for permission in self.noted.iter() {
+            if permission.holds_list() {
+                // SAFETY: By the type invariant the reference is ours.
+                unsafe { bindings::posix_acl_release(permission.acl) };
+            }
+        }
+    }
+}
+
+/// All of an inode that the permission to pass through a directory, or to read a file, depends on.
+#[derive(Clone, Copy, Zeroable)]
+struct Permission {
+    inode: *mut bindings::inode,
     /// The list as the inode has it: none, not known (which is no address), or its address.
     acl: *mut bindings::posix_acl,
     user: u32,
@@ -41,14 +107,13 @@ pub(super) struct Permission {
 }
 
 impl Permission {
-    /// Checks the permission of the current credentials to read the file or to pass through the
-    /// directory. `None` if somebody is about to change it, if the list is not kept in memory, or if
-    /// [`Lookup::Cached`] can't tell.
+    /// Takes note of what there is, with a reference to the list, and checks the permission. `None`
+    /// if somebody is about to change it.
     ///
     /// # Safety
     ///
-    /// `path` is valid, its dentry has an inode and outlives the result. May sleep.
-    pub(super) unsafe fn new(path: &bindings::path, mode: Lookup) -> Result<Option<Self>> {
+    /// As for [`Permissions::add`].
+    unsafe fn new(path: &bindings::path, mode: Lookup) -> Option<(Self, Result<bool>)> {
         // SAFETY: By the safety requirements.
         let inode = unsafe { inode_of(path.dentry) };
         // SAFETY: By the safety requirements. An inode never changes its type.
@@ -59,7 +124,7 @@ impl Permission {
         // SAFETY: The inode is valid. Who changes any of it has the lock for itself: what is noted
         // is what was checked.
         if unsafe { bindings::inode_trylock_shared(inode.as_ptr()) } == 0 {
-            return Ok(None);
+            return None;
         }
         // SAFETY: By the safety requirements.
         let result = unsafe { check_permission(path, mask, mode) };
@@ -67,8 +132,7 @@ impl Permission {
         let permission = unsafe { Self::note(inode) };
         // SAFETY: The lock was taken above.
         unsafe { bindings::inode_unlock_shared(inode.as_ptr()) };
-        // INVARIANT: It was checked while nobody could change it.
-        Ok((result? && permission.is_decided()).then_some(permission))
+        Some((permission, result))
     }
 
     /// Takes note of what there is.
@@ -80,8 +144,7 @@ impl Permission {
         let raw = inode.as_ptr();
         let kind = bindings::ACL_TYPE_ACCESS as c_int;
         Self {
-            inode,
-            // INVARIANT: The reference is ours.
+            inode: raw,
             // SAFETY: By the safety requirements.
             acl: unsafe { bindings::get_cached_acl(raw, kind) },
             // SAFETY: As above.
@@ -94,9 +157,13 @@ impl Permission {
     }
 
     /// Whether the list is known, if it may matter.
-    fn is_decided(&self) -> bool {
-        // SAFETY: The inode is valid as long as `self`, and keeps its super block.
-        let flags = unsafe { now!((*self.inode.as_ptr()).i_sb, s_flags) };
+    ///
+    /// # Safety
+    ///
+    /// The inode is valid.
+    unsafe fn is_decided(&self) -> bool {
+        // SAFETY: The caller's promise. The inode keeps its super block.
+        let flags = unsafe { now!((*self.inode).i_sb, s_flags) };
         let may_matter =
             flags & bindings::SB_POSIXACL != 0 && u32::from(self.mode) & bindings::S_IRWXG != 0;
         !may_matter || self.acl.is_null() || self.holds_list()
@@ -113,8 +180,8 @@ impl Permission {
     ///
     /// The dentry that this was made for is still held.
     #[inline]
-    pub(super) unsafe fn holds(&self) -> bool {
-        let raw = self.inode.as_ptr();
+    unsafe fn holds(&self) -> bool {
+        let raw = self.inode;
         // SAFETY: By the safety requirements the inode is valid.
         let mode = unsafe { now!(raw, i_mode) };
         // SAFETY: As above.
@@ -124,15 +191,6 @@ impl Permission {
         // SAFETY: As above.
         let acl = unsafe { now!(raw, i_acl) };
         mode == self.mode && user == self.user && group == self.group && acl == self.acl
-    }
-}
-
-impl Drop for Permission {
-    fn drop(&mut self) {
-        if self.holds_list() {
-            // SAFETY: By the type invariant the reference is ours.
-            unsafe { bindings::posix_acl_release(self.acl) };
-        }
     }
 }
 

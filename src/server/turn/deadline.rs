@@ -2,10 +2,7 @@
 
 //! The deadlines of a connection: what they stand for, and what is done when one has passed.
 
-use super::super::connection::{
-    Pace,
-    Timer, //
-};
+use super::super::connection::Timer;
 use super::super::dispatch::Reason;
 use super::super::stats::Counter;
 use super::{
@@ -19,31 +16,18 @@ use crate::linux::sock::Close;
 impl Turn<'_> {
     /// Sets what the deadline stands for, and when it is.
     pub(super) fn wait(&mut self, timer: Timer) {
-        let mut until = self.local.deadline(timer);
-        if timer == Timer::Linger {
-            until = until.min(self.state.linger_until);
-        }
-        self.state.timer = timer;
-        self.state.timer_until = until;
-        self.state.mark = self.state.drained;
+        self.state.wait(timer, self.local);
         self.set_deadline();
     }
 
     /// Begins to look at how fast the peer takes what is sent.
     pub(super) fn begin_pace(&mut self) {
-        self.state.pace = Pace {
-            until: self.local.deadline(Timer::Send),
-            seconds: self.local.config.send_timeout,
-            mark: self.stream.acknowledged(),
-        };
+        self.state.begin_pace(&self.stream, self.local);
     }
 
     /// Sets when the connection must be looked at again.
     fn set_deadline(&self) {
-        let mut deadline = self.state.timer_until;
-        if !self.stream.is_send_queue_empty() {
-            deadline = deadline.min(self.state.pace.until);
-        }
+        let deadline = self.state.deadline(&self.stream);
         self.sock.data().set_deadline(deadline);
     }
 

@@ -45,6 +45,16 @@ impl Stream<'_> {
             .with(|received| unsafe { (*received).is_ended })
     }
 
+    /// Nothing is on its way for long.
+    pub(crate) fn is_send_queue_empty(&self) -> bool {
+        true
+    }
+
+    /// Nobody counts.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        0
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.sk().state.get() == bindings::TCP_CLOSE
     }

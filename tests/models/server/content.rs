@@ -6,6 +6,9 @@ use crate::linux::context::MaySleep;
 use crate::linux::fragment::Fragments;
 use kernel::prelude::*;
 
+/// As many as there.
+pub(super) const FRAGMENTS: usize = 1;
+
 pub(super) struct Read(Fragments);
 
 impl Read {

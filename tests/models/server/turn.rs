@@ -21,10 +21,8 @@ use super::storage::{
     Place,
     Refused, //
 };
-use super::worker::{
-    Local,
-    Worker, //
-};
+use super::worker::Worker;
+use super::workspace::Workspace;
 use super::{
     lookup,
     outcome, //
@@ -48,7 +46,7 @@ pub(super) struct Turn<'a> {
     sock: &'a Sock<Connection>,
     state: &'a mut State,
     stream: Stream<'a>,
-    local: &'a mut Local,
+    local: &'a mut Workspace,
 }
 
 impl<'a> Turn<'a> {
@@ -56,7 +54,7 @@ impl<'a> Turn<'a> {
         worker: &'a Worker,
         sock: &'a Sock<Connection>,
         locked: &'a mut Locked<'_, Connection, MaySleep>,
-        local: &'a mut Local,
+        local: &'a mut Workspace,
         _: &'a MaySleep,
     ) -> Self {
         let (state, stream) = locked.parts();

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Documents that were found before, by the name and the codings that they were asked for with.
+//!
+//! What is here is never stale: each entry has witnesses of all that its look-up depended on, and is
+//! used only if they hold. The octets are in the page cache; an entry has an open file.
+//!
+//! Workers come here for what their shelf hasn't. What doesn't hold any more is thrown out when it
+//! is met, and by a sweep in each second: an entry keeps a file that was deleted on its disk.
+
+use super::config::{
+    copy,
+    Config,
+    DocumentRoot, //
+};
+use super::lookup::{
+    Document,
+    Query,
+    Trace, //
+};
+use crate::http::content_coding::Accepted;
+use crate::linux::random;
+use kernel::prelude::*;
+use kernel::rbtree::{
+    RBTree,
+    RBTreeNode,
+    RBTreeNodeReservation, //
+};
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+use kernel::sync::{
+    new_spinlock,
+    Arc,
+    SpinLock, //
+};
+
+/// Entries that a sweep looks at.
+const SWEEP: usize = 4096;
+
+/// Entries of which the one that was used the longest time ago makes room for another one.
+const SAMPLE: usize = 8;
+
+/// What a name and the codings that are accepted make; different ones may make the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Hash(u64);
+
+impl Hash {
+    /// The number, for tables.
+    pub(super) fn number(self) -> usize {
+        // The upper half depends on all octets.
+        usize::try_from(self.0 >> 32).unwrap_or(0)
+    }
+}
+
+/// Makes hashes that nobody can foresee.
+#[derive(Clone, Copy)]
+pub(super) struct Hasher(u64);
+
+impl Hasher {
+    /// Another one each time.
+    pub(super) fn new() -> Self {
+        Self(random::u64() | 1)
+    }
+
+    /// One step.
+    fn mix(self, hash: u64, word: u64) -> u64 {
+        let mixed = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ self.0);
+        mixed ^ (mixed >> 29)
+    }
+
+    /// The hash of octets.
+    pub(super) fn octets(self, octets: &[u8]) -> Hash {
+        let mut words = octets.chunks_exact(8);
+        let mut hash = self.mix(self.0, octets.len() as u64);
+        for word in words.by_ref() {
+            let word = <[u8; 8]>::try_from(word).map_or(0, u64::from_le_bytes);
+            hash = self.mix(hash, word);
+        }
+        let last = words.remainder().iter();
+        let last = last.fold(0, |word: u64, octet| (word << 8) | u64::from(*octet));
+        Hash(self.mix(hash, last))
+    }
+
+    /// The hash of what is asked for.
+    pub(super) fn query(self, query: &Query<'_>) -> Hash {
+        let Hash(mut hash) = self.octets(query.path.name);
+        if query.path.is_directory {
+            hash = self.mix(hash, 1);
+        }
+        if !query.accepted.is_identity() {
+            for coding in query.accepted {
+                hash = self.mix(hash, 2 | (coding as u64) << 2);
+            }
+        }
+        Hash(hash)
+    }
+}
+
+/// A document, and what it depends on.
+pub(super) struct Entry {
+    /// Another one for each entry.
+    number: u64,
+    hash: Hash,
+    root: Arc<DocumentRoot>,
+    name: KVVec<u8>,
+    is_directory: bool,
+    accepted: Accepted,
+    document: Document,
+    /// What tells whether it is still what is asked for.
+    trace: Trace,
+    /// The second of the monotonic clock in which it was last seen in use.
+    used: Atomic<u64>,
+}
+
+impl Entry {
+    /// `document` is what `query` has led to below `root`.
+    pub(super) fn new(
+        hash: Hash,
+        root: &Arc<DocumentRoot>,
+        query: &Query<'_>,
+        document: Document,
+        trace: Trace,
+    ) -> Result<Self> {
+        static NEXT: Atomic<u64> = Atomic::new(1);
+        Ok(Self {
+            number: NEXT.fetch_add(1, Relaxed),
+            hash,
+            root: root.clone(),
+            name: copy(query.path.name)?,
+            is_directory: query.path.is_directory,
+            accepted: query.accepted,
+            document,
+            trace,
+            used: Atomic::new(0),
+        })
+    }
+
+    /// Whether it is what `query` asks for below `root`.
+    pub(super) fn is_for(&self, root: &Arc<DocumentRoot>, query: &Query<'_>) -> bool {
+        Arc::ptr_eq(&self.root, root)
+            && self.is_directory == query.path.is_directory
+            && self.accepted == query.accepted
+            && is_same(&self.name, query.path.name)
+    }
+
+    /// Whether it is below `root`.
+    pub(super) fn is_below(&self, root: &Arc<DocumentRoot>) -> bool {
+        Arc::ptr_eq(&self.root, root)
+    }
+
+    /// Whether all is as it was. Any context.
+    pub(super) fn holds(&self) -> bool {
+        let sibling = self.trace.sibling.as_ref();
+        self.trace.witness.holds() && sibling.is_none_or(|sibling| sibling.holds())
+    }
+
+    /// Whether octets of it may be kept elsewhere as long as it holds.
+    pub(super) fn allows_copies(&self) -> bool {
+        let trace = &self.trace;
+        let witness = trace.sibling.as_ref().unwrap_or(&trace.witness);
+        witness.allows_copies()
+    }
+
+    /// The document.
+    pub(super) fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// What it is found by.
+    pub(super) fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// What no other entry has.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Takes note that it was in use at the second `now`.
+    pub(super) fn use_at(&self, now: u64) {
+        // Written once in a second, so that CPUs don't take the line from each other.
+        if self.used.load(Relaxed) != now {
+            self.used.store(now, Relaxed);
+        }
+    }
+}
+
+/// Whether two names are the same. (The comparison of slices is a call of `memcmp()`.)
+pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && {
+        let mut ours = one.chunks_exact(8);
+        let mut theirs = other.chunks_exact(8);
+        let word = |chunk: &[u8]| <[u8; 8]>::try_from(chunk).map_or(0, u64::from_ne_bytes);
+        ours.by_ref()
+            .zip(theirs.by_ref())
+            .all(|(ours, theirs)| word(ours) == word(theirs))
+            && ours
+                .remainder()
+                .iter()
+                .zip(theirs.remainder())
+                .all(|(ours, theirs)| ours == theirs)
+    }
+}
+
+/// What the lock of the cache guards.
+struct Table {
+    entries: RBTree<Hash, Arc<Entry>>,
+    count: u32,
+    /// Where the next sweep, and the next search for room, begins.
+    hand: Hash,
+}
+
+/// The document root below which documents are kept, if any are.
+pub(super) fn kept_below(config: &Config) -> Option<&Arc<DocumentRoot>> {
+    (config.max_cached_documents != 0).then_some(&config.document_root)
+}
+
+/// What has become of an entry.
+pub(super) enum Found {
+    /// It holds.
+    Entry(Arc<Entry>),
+    /// There is none.
+    Missing,
+    /// It held no more, and is gone.
+    Stale,
+}
+
+/// The cache. For where one may sleep.
+#[pin_data]
+pub(super) struct Cache {
+    hasher: Hasher,
+    #[pin]
+    table: SpinLock<Table>,
+}
+
+impl Cache {
+    /// An empty cache.
+    pub(super) fn new() -> impl PinInit<Self> {
+        let hasher = Hasher::new();
+        pin_init!(Self {
+            hasher,
+            table <- new_spinlock!(
+                Table {
+                    entries: RBTree::new(),
+                    count: 0,
+                    hand: Hash(0),
+                },
+                "rust_tux::Cache::table"
+            ),
+        })
+    }
+
+    /// What makes its hashes.
+    pub(super) fn hasher(&self) -> Hasher {
+        self.hasher
+    }
+
+    /// How many entries there are.
+    pub(super) fn count(&self) -> u32 {
+        self.table.lock().count
+    }
+
+    /// Finds what `query` asks for below `root`.
+    pub(super) fn find(&self, hash: Hash, root: &Arc<DocumentRoot>, query: &Query<'_>) -> Found {
+        let found = self.table.lock().entries.get(&hash).cloned();
+        match found {
+            Some(entry) if !entry.is_for(root, query) => Found::Missing,
+            Some(entry) if entry.holds() => Found::Entry(entry),
+            Some(entry) => {
+                self.remove(&entry);
+                Found::Stale
+            }
+            None => Found::Missing,
+        }
+    }
+
+    /// Removes `entry`, if it is still there.
+    fn remove(&self, entry: &Arc<Entry>) {
+        let mut table = self.table.lock();
+        let is_there = |there: &Arc<Entry>| Arc::ptr_eq(there, entry);
+        if !table.entries.get(&entry.hash).is_some_and(is_there) {
+            return;
+        }
+        let node = table.take(&entry.hash);
+        drop(table);
+        drop(node);
+    }
+
+    /// Adds an entry, of `limit` that there may be. Returns whether another one had to go.
+    pub(super) fn insert(&self, entry: &Arc<Entry>, limit: u32) -> Result<bool> {
+        let node = RBTreeNodeReservation::new(GFP_KERNEL)?;
+        let node = node.into_node(entry.hash, entry.clone());
+        let mut table = self.table.lock();
+        if limit == 0 {
+            drop(table);
+            drop(node);
+            return Ok(false);
+        }
+        let evicted = if table.count >= limit {
+            table.take_oldest()
+        } else {
+            None
+        };
+        let replaced = table.entries.insert(node);
+        if replaced.is_none() {
+            table.count = table.count.saturating_add(1);
+        }
+        drop(table);
+        // Their files are closed here, which may sleep.
+        drop(replaced);
+        let has_evicted = evicted.is_some();
+        drop(evicted);
+        Ok(has_evicted)
+    }
+
+    /// Throws out what doesn't hold any more, or may not be kept as `config` says.
+    pub(super) fn sweep(&self, config: &Config) {
+        let root = kept_below(config);
+        loop {
+            let mut table = self.table.lock();
+            if table.count <= config.max_cached_documents {
+                break;
+            }
+            let oldest = table.take_oldest();
+            drop(table);
+            drop(oldest);
+        }
+        self.sweep_below(root);
+    }
+
+    /// Throws out what doesn't hold any more, or isn't below `root`.
+    fn sweep_below(&self, root: Option<&Arc<DocumentRoot>>) {
+        let mut table = self.table.lock();
+        for _ in 0..SWEEP.min(table.count as usize) {
+            let Some(entry) = table.next() else {
+                break;
+            };
+            if root.is_some_and(|root| entry.is_below(root)) && entry.holds() {
+                continue;
+            }
+            let node = table.take(&entry.hash);
+            drop(table);
+            drop(node);
+            drop(entry);
+            table = self.table.lock();
+        }
+    }
+
+    /// Throws out everything.
+    pub(super) fn clear(&self) {
+        while self.count() != 0 {
+            self.sweep_below(None);
+        }
+    }
+}
+
+impl Table {
+    /// The entry at the hand, which moves behind it.
+    fn next(&mut self) -> Option<Arc<Entry>> {
+        let entry = match self.entries.cursor_lower_bound(&self.hand) {
+            Some(cursor) => cursor.current().1.clone(),
+            None => self.entries.cursor_front()?.current().1.clone(),
+        };
+        self.hand = Hash(entry.hash.0.wrapping_add(1));
+        Some(entry)
+    }
+
+    /// Takes an entry out.
+    fn take(&mut self, hash: &Hash) -> Option<RBTreeNode<Hash, Arc<Entry>>> {
+        let node = self.entries.remove_node(hash)?;
+        self.count = self.count.saturating_sub(1);
+        Some(node)
+    }
+
+    /// Takes one of the entries out that were not used for long.
+    fn take_oldest(&mut self) -> Option<RBTreeNode<Hash, Arc<Entry>>> {
+        let mut oldest: Option<(u64, Hash)> = None;
+        for _ in 0..SAMPLE {
+            let entry = self.next()?;
+            let used = entry.used.load(Relaxed);
+            if oldest.is_none_or(|(second, _)| used < second) {
+                oldest = Some((used, entry.hash));
+            }
+        }
+        let (_, hash) = oldest?;
+        self.take(&hash)
+    }
+}

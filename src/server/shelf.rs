@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a CPU has at hand to answer in softirq: documents that were asked for here, and whole
+//! responses.
+//!
+//! Workers put documents here, and take them away: the last reference to one must not be dropped
+//! where one can't sleep. Softirq looks at them, and makes responses ready: the octets of one that
+//! were sent twice in a second for the same octets of a request, to be sent again as long as that
+//! second runs, the configuration stays, and the document holds.
+
+use super::cache::{
+    is_same,
+    kept_below,
+    Entry,
+    Hash, //
+};
+use super::config::{
+    Config,
+    DocumentRoot, //
+};
+use super::lookup::Query;
+use super::shared::Shared;
+use super::workspace::Workspace;
+use crate::http::response::Status;
+use crate::linux::fragment::Fragments;
+use crate::linux::page_frag::Cache;
+use crate::linux::try_lock::TryLock;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+/// Documents on a shelf, a power of two.
+const DOCUMENTS: usize = 1024;
+
+/// Responses that are ready, a power of two.
+const READY: usize = 256;
+
+/// Octets of the longest request whose response is made ready.
+pub(super) const REQUEST_LEN: usize = 1024;
+
+/// A response that was sent, and can be sent again for the same request.
+pub(super) struct Ready {
+    hash: Hash,
+    /// The octets of the request.
+    request: KVec<u8>,
+    /// Where its document is, and which that is.
+    place: usize,
+    number: u64,
+    /// The second in which the response is true, since the beginning of 1970.
+    second: i64,
+    /// The response, in one piece.
+    pub(super) fragments: Fragments,
+    /// Its status.
+    pub(super) status: Status,
+    /// Whether the connection stays.
+    pub(super) is_persistent: bool,
+}
+
+impl Ready {
+    /// A copy of `fragments`, to answer `request` by the document `entry`, which is at `place`. Any
+    /// context.
+    pub(super) fn new(
+        hash: Hash,
+        request: &[u8],
+        (place, entry): (usize, &Entry),
+        second: i64,
+        fragments: &Fragments,
+        (status, is_persistent): (Status, bool),
+    ) -> Result<Self> {
+        let mut octets = KVec::with_capacity(request.len(), GFP_ATOMIC | __GFP_NOWARN)?;
+        for octet in request {
+            octets.push_within_capacity(*octet)?;
+        }
+        Ok(Self {
+            hash,
+            request: octets,
+            place,
+            number: entry.number(),
+            second,
+            fragments: fragments.in_one_piece()?,
+            status,
+            is_persistent,
+        })
+    }
+}
+
+/// A shelf.
+pub(super) struct Shelf {
+    pub(super) workspace: Workspace,
+    pub(super) documents: Documents,
+    pub(super) responses: Responses,
+}
+
+/// The documents on a shelf. Each may be at two places.
+pub(super) struct Documents {
+    places: KVVec<Option<Arc<Entry>>>,
+    count: usize,
+}
+
+/// The responses that are ready.
+pub(super) struct Responses {
+    places: KVVec<Option<Ready>>,
+    /// For each place the hash of the request that came last.
+    last: KVVec<Option<Hash>>,
+}
+
+/// An empty table.
+fn table<T>(len: usize) -> Result<KVVec<Option<T>>> {
+    let mut table = KVVec::with_capacity(len, GFP_KERNEL)?;
+    for _ in 0..len {
+        table.push_within_capacity(None)?;
+    }
+    Ok(table)
+}
+
+impl Shelf {
+    /// An empty shelf, to answer as `config` says.
+    pub(super) fn new(config: Arc<Config>) -> Result<TryLock<Self>> {
+        Ok(TryLock::new(Self {
+            workspace: Workspace::new(config, Cache::atomic())?,
+            documents: Documents {
+                places: table(DOCUMENTS)?,
+                count: 0,
+            },
+            responses: Responses {
+                places: table(READY)?,
+                last: table(READY)?,
+            },
+        }))
+    }
+
+    /// Takes the configuration, if there is a new one, and what softirq has used up. Nothing that
+    /// is ready was made for the new one.
+    pub(super) fn refresh(&mut self, shared: &Shared) {
+        let before = self.workspace.generation();
+        self.workspace.take_config(shared);
+        if self.workspace.generation() != before {
+            self.responses.clear();
+        }
+        self.workspace.restock();
+    }
+}
+
+impl Documents {
+    /// The two places for a hash.
+    fn places_of(hash: Hash) -> [usize; 2] {
+        let first = hash.number() & (DOCUMENTS - 1);
+        [first, first ^ 1]
+    }
+
+    /// Finds what `query` asks for below `root`, and its place. Any context.
+    pub(super) fn find(
+        &self,
+        hash: Hash,
+        root: &Arc<DocumentRoot>,
+        query: &Query<'_>,
+    ) -> Option<(usize, &Arc<Entry>)> {
+        for place in Self::places_of(hash) {
+            if let Some(Some(entry)) = self.places.get(place) {
+                if entry.hash() == hash && entry.is_for(root, query) {
+                    return Some((place, entry));
+                }
+            }
+        }
+        None
+    }
+
+    /// What is at `place`.
+    pub(super) fn at(&self, place: usize) -> Option<&Arc<Entry>> {
+        self.places.get(place)?.as_ref()
+    }
+
+    /// Puts `entry` here, and returns what had to go for it: that is dropped where one may sleep,
+    /// when the shelf isn't locked.
+    pub(super) fn put(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
+        let [first, second] = Self::places_of(entry.hash());
+        // What asks for the same goes first; else what is not in use, else what was put there first.
+        let is_free = |place: usize| {
+            let there = self.places.get(place).and_then(Option::as_ref);
+            there.is_none_or(|there| there.hash() == entry.hash())
+        };
+        let place = if !is_free(first) && is_free(second) {
+            second
+        } else {
+            first
+        };
+        if let Some(there) = self.places.get_mut(place) {
+            let before = there.replace(entry);
+            if before.is_none() {
+                self.count = self.count.saturating_add(1);
+            }
+            return before;
+        }
+        Some(entry)
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Takes what is at `place` if it doesn't hold any more, or isn't below `root`; the rest was in
+    /// use at the second `now`.
+    fn take_stale(
+        &mut self,
+        place: usize,
+        root: Option<&Arc<DocumentRoot>>,
+        now: u64,
+    ) -> Option<Arc<Entry>> {
+        let there = self.places.get_mut(place)?;
+        let entry = there.as_ref()?;
+        if root.is_some_and(|root| entry.is_below(root)) && entry.holds() {
+            entry.use_at(now);
+            return None;
+        }
+        self.count = self.count.saturating_sub(1);
+        there.take()
+    }
+}
+
+impl Responses {
+    /// The place for a hash.
+    fn place_of(hash: Hash) -> usize {
+        hash.number() & (READY - 1)
+    }
+
+    /// Finds the response to `request` in that `second`. Any context.
+    pub(super) fn find(
+        &self,
+        hash: Hash,
+        request: &[u8],
+        second: i64,
+        documents: &Documents,
+    ) -> Option<&Ready> {
+        let ready = self.places.get(Self::place_of(hash))?.as_ref()?;
+        if ready.hash != hash || ready.second != second || !is_same(&ready.request, request) {
+            return None;
+        }
+        let entry = documents.at(ready.place)?;
+        (entry.number() == ready.number && entry.holds()).then_some(ready)
+    }
+
+    /// Whether `hash` is that of the request that came before to its place, which it is from now
+    /// on: whether it pays to make the response ready.
+    pub(super) fn is_repeated(&mut self, hash: Hash) -> bool {
+        let Some(last) = self.last.get_mut(Self::place_of(hash)) else {
+            return false;
+        };
+        last.replace(hash) == Some(hash)
+    }
+
+    /// Adds a response. Any context.
+    pub(super) fn put(&mut self, ready: Ready) {
+        if let Some(there) = self.places.get_mut(Self::place_of(ready.hash)) {
+            *there = Some(ready);
+        }
+    }
+
+    /// Removes all.
+    fn clear(&mut self) {
+        for there in self.places.iter_mut() {
+            *there = None;
+        }
+        for there in self.last.iter_mut() {
+            *there = None;
+        }
+    }
+
+    /// Removes what isn't true any more in that `second`.
+    fn sweep(&mut self, second: i64) {
+        for there in self.places.iter_mut() {
+            if there.as_ref().is_some_and(|ready| ready.second < second) {
+                *there = None;
+            }
+        }
+    }
+}
+
+/// Throws out of a shelf what doesn't hold any more, or isn't below the document root that there is;
+/// or everything, if `is_over`. For where one may sleep.
+pub(super) fn sweep(shelf: &TryLock<Shelf>, shared: &Shared, is_over: bool) {
+    let mut place = 0;
+    while place < DOCUMENTS {
+        let Some(mut guard) = shelf.try_lock() else {
+            // Whoever is there is gone at once.
+            if is_over {
+                continue;
+            }
+            return;
+        };
+        let shelf = &mut *guard;
+        if place == 0 {
+            shelf.refresh(shared);
+            shelf.workspace.take_time();
+            shelf.responses.sweep(shelf.workspace.moment.seconds);
+        }
+        if is_over {
+            shelf.responses.clear();
+        }
+        if shelf.documents.count() == 0 {
+            return;
+        }
+        let workspace = &shelf.workspace;
+        let root = kept_below(&workspace.config).filter(|_| !is_over);
+        let mut stale = None;
+        while place < DOCUMENTS && stale.is_none() {
+            stale = shelf.documents.take_stale(place, root, workspace.now);
+            place = place.saturating_add(1);
+        }
+        drop(guard);
+        // Its file is closed here.
+        drop(stale);
+    }
+}
