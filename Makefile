@@ -89,11 +89,13 @@ vm-check-kcsan: ## the same on a kernel that looks for data races (TESTS=...)
 	@scripts/vm-check.sh kcsan
 
 .PHONY: plant
+plants_race = $(if $(FAULTS),$(filter data_race,$(FAULTS)),yes)
 plant: ## whether the tests find faults that are planted (FAULTS="none lost_sock")
-	@scripts/prepare.sh root guest debug
+	@scripts/prepare.sh root guest debug $(if $(plants_race),kcsan)
 	@scripts/build.sh
 	@scripts/build.sh debug
 	@scripts/build.sh planted
+	@$(if $(plants_race),scripts/build.sh kcsan-planted)
 	@scripts/plant.sh $(FAULTS)
 
 .PHONY: torture

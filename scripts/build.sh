@@ -12,6 +12,7 @@
 #             build/module-kcov
 #   planted   the same, with faults that tests must find: build/module-planted
 #   kcsan     for the kernel that looks for data races: build/module-kcsan
+#   kcsan-planted   the same, with the faults: build/module-kcsan-planted
 #   clippy    none: clippy looks at it with the kernel's lints, and any warning
 #             is an error
 
@@ -33,7 +34,7 @@ debug | kcov | planted)
 	[ -e "$root$tree/.complete" ] || die "not prepared: run scripts/prepare.sh debug first"
 	flags=("LLVM=-$(fact llvm)")
 	;;
-kcsan)
+kcsan | kcsan-planted)
 	tree=$(kcsan_tree)
 	[ -e "$root$tree/.complete" ] || die "not prepared: run scripts/prepare.sh kcsan first"
 	flags=("CC=$(fact cc)")
@@ -44,7 +45,7 @@ esac
 output=build/module
 [ "$kind" = stock ] || output=build/module-$kind
 [ "$kind" != kcov ] || flags+=(RUST_TUX_KCOV=y KRUSTFLAGS=-Dwarnings)
-[ "$kind" != planted ] || flags+=(RUST_TUX_PLANTED=y KRUSTFLAGS=-Dwarnings)
+[[ $kind != *planted ]] || flags+=(RUST_TUX_PLANTED=y KRUSTFLAGS=-Dwarnings)
 [ "$kind" != clippy ] || flags+=(CLIPPY=1 KRUSTFLAGS=-Dwarnings)
 
 mkdir -p "$repo/$output"
@@ -57,7 +58,7 @@ goal() {
 		"${flags[@]}" "$1" 6>&-
 }
 goal modules
-[ "$kind" = kcsan ] || exit 0
+[[ $kind = kcsan* ]] || exit 0
 
 # The kernel's build knows how to instrument C only. LLVM instruments the Rust
 # code just as well, with calls that the kernel exports for C; only rustc

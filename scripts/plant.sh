@@ -9,7 +9,8 @@
 # the checker whose matter the fault is. Without a fault the same module passes,
 # and no other build has anything of the faults. A fault that ends the machine,
 # or lockdep, gets a machine of its own; the others share two, in an order that
-# has KASAN, whose reports end lockdep, after what lockdep finds.
+# has KASAN, whose reports end lockdep, after what lockdep finds. A data race is
+# planted on the kernel that looks for them.
 # What was said stays in build/plant. The last line is "N passed, N failed".
 #
 # environment: VM_JOBS=N   machines at a time (2)
@@ -39,6 +40,7 @@ list_corruption    own  list_del corruption
 bounds_panic       own  index out of bounds: the len is 4
 overflow_panic     own  attempt to add with overflow
 stack_overflow     own  stack guard page was hit
+data_race          own  KCSAN: data-race in .*count_for_now
 END
 }
 
@@ -71,7 +73,7 @@ not_ok() {
 }
 
 # Any other build has neither the parameter nor a name of the faults.
-for module in "$build"/module{,-debug}/rust-tux.ko; do
+for module in "$build"/module{,-debug,-kcsan}/rust-tux.ko; do
 	[ -e "$module" ] || continue
 	if grep -qaiE 'planted|leaked_object' "$module"; then
 		not_ok "${module#"$repo"/} has nothing of the faults"
@@ -110,8 +112,9 @@ judge() {
 
 # machine NAME FAULT...: tests each of them.
 machine() {
-	local name=$1 command='export TEST_ROUNDS=2' fault
+	local name=$1 kernel=planted command='export TEST_ROUNDS=2' fault
 	shift
+	[ "$name" != data_race ] || kernel=kcsan-planted
 	for fault; do
 		command+="; echo '# planted: $fault'; export TEST_KMEMLEAK=no TEST_PLANTED=$fault"
 		case $fault in
@@ -120,7 +123,7 @@ machine() {
 		esac
 		command+="; scripts/guest/selftests load_unload.sh"
 	done
-	exec "$repo/scripts/vm.sh" --kernel planted --timeout 2400 --log "$results/$name.log" \
+	exec "$repo/scripts/vm.sh" --kernel "$kernel" --timeout 2400 --log "$results/$name.log" \
 		-- "$command" >"$results/$name.tap" 2>&1 </dev/null
 }
 

@@ -11,7 +11,7 @@
 #
 #   --kernel KIND       stock (the default) or debug (the checking kernel); or
 #                       the checking kernel with another module: kcov, planted;
-#                       or kcsan (see scripts/build.sh)
+#                       or kcsan, kcsan-planted (see scripts/build.sh)
 #   --memory MIB        memory of the machine (2048)
 #   --cpus N            processors (2)
 #   --timeout SECONDS   power off and fail after this time (none)
@@ -67,9 +67,10 @@ debug | kcov | planted)
 	append="kasan_multi_shot $append"
 	kernel=debug
 	;;
-kcsan)
+kcsan | kcsan-planted)
 	vmlinuz=$root$(kcsan_tree)/arch/x86/boot/bzImage
-	module=$build/module-kcsan/rust-tux.ko
+	module=$build/module-$kernel/rust-tux.ko
+	kernel=kcsan
 	;;
 *) die "unknown kernel $kernel" ;;
 esac

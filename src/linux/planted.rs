@@ -23,10 +23,12 @@ use kernel::sync::{
     new_mutex,
     new_spinlock,
     Arc,
+    Completion,
     Mutex,
     Refcount,
     SpinLock, //
 };
+use kernel::workqueue;
 
 /// What can be wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,7 @@ enum Fault {
     LockInversion,
     HeldMutex,
     RefcountUnderflow,
+    DataRace,
     // When the module is removed.
     LostListener,
     // In a worker, before it locks the connection.
@@ -57,11 +60,12 @@ enum Fault {
 }
 
 /// The names that the parameter takes.
-const NAMES: [(&CStr, Fault); 19] = [
+const NAMES: [(&CStr, Fault); 20] = [
     (c"leaked_object", Fault::LeakedObject),
     (c"lock_inversion", Fault::LockInversion),
     (c"held_mutex", Fault::HeldMutex),
     (c"refcount_underflow", Fault::RefcountUnderflow),
+    (c"data_race", Fault::DataRace),
     (c"lost_listener", Fault::LostListener),
     (c"use_after_free", Fault::UseAfterFree),
     (c"double_free", Fault::DoubleFree),
@@ -112,6 +116,9 @@ pub(crate) fn load(parameter: &'static Charp) -> Result {
         let count = Refcount::new(1);
         black_box(count.dec_and_test());
         black_box(count.dec_and_test());
+    }
+    if is_due(Fault::DataRace) {
+        race()?;
     }
     Ok(())
 }
@@ -236,6 +243,42 @@ fn invert_locks() -> Result {
     drop(pair.first.lock());
     drop(second);
     Ok(())
+}
+
+/// A number without a lock.
+struct Unprotected(UnsafeCell<u64>);
+
+// SAFETY: Not given: the fault.
+unsafe impl Sync for Unprotected {}
+
+/// Counts on two CPUs at once, for some seconds each.
+fn race() -> Result {
+    let number = Arc::new(Unprotected(UnsafeCell::new(0)), GFP_KERNEL)?;
+    let done = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
+    let (other_number, other_done) = (number.clone(), done.clone());
+    workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
+        count_for_now(&other_number);
+        other_done.complete_all();
+    })?;
+    count_for_now(&number);
+    done.wait_for_completion();
+    Ok(())
+}
+
+/// Counts without a lock.
+#[inline(never)]
+fn count_for_now(number: &Unprotected) {
+    // SAFETY: This has no precondition.
+    let end = unsafe { bindings::ktime_get_seconds() } + 5;
+    // SAFETY: As above.
+    while unsafe { bindings::ktime_get_seconds() } < end {
+        for _ in 0..1000 {
+            // SAFETY: Not given: the fault.
+            unsafe { *black_box(number.0.get()) += 1 };
+        }
+        // SAFETY: Who loads the module may sleep, and so may a work item.
+        unsafe { bindings::msleep(1) };
+    }
 }
 
 /// Goes deeper until there is no stack.
