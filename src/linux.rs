@@ -13,6 +13,7 @@
 //! | the callbacks of both | `callbacks.rs` |
 //! | `struct bio_vec`, `struct page_frag_cache` | `fragment.rs` |
 //! | `struct list_head`, `struct llist_head` | `list.rs`, `llist.rs` |
+//! | `struct kmem_cache` | `slab.rs` |
 //! | `struct task_struct` of a kernel thread | `kthread.rs` |
 //! | `struct workqueue_struct` | `workqueue.rs` |
 //! | `struct cred` | `cred.rs` |
@@ -47,6 +48,7 @@ pub(crate) mod path;
 pub(crate) mod planted;
 pub(crate) mod proc;
 pub(crate) mod random;
+mod slab;
 pub(crate) mod sock;
 pub(crate) mod socket;
 pub(crate) mod stream;

@@ -9,7 +9,8 @@
 //!          |- Shared, which connections and work items see, too
 //!          |    `- the listening socket
 //!          `- a thread for each Worker; the thread has the connections
-//!     `- Keeper, which has the work queue
+//!     |- Keeper, which has the work queue
+//!     `- the memory of connections
 //! ```
 //!
 //! A server that starts makes its listening socket last; one that stops does it first. Then the
@@ -45,7 +46,9 @@ mod worker;
 mod workspace;
 
 use crate::linux::context::MaySleep;
+use crate::linux::sock::Memory;
 use config::Config;
+use connection::Connection;
 use kernel::cpu::nr_cpu_ids;
 use kernel::prelude::*;
 use kernel::sync::{
@@ -74,6 +77,8 @@ pub(crate) struct Server {
     #[pin]
     settings: Mutex<Settings>,
     keeper: Keeper,
+    /// What connections are in, all of which are gone by then.
+    memory: Arc<Memory<Connection>>,
 }
 
 /// What was configured.
@@ -89,6 +94,7 @@ impl Server {
     /// A server that doesn't run yet.
     pub(crate) fn new(config: Config) -> Result<Arc<Self>> {
         let config = Arc::new(config, GFP_KERNEL)?;
+        let memory = Arc::new(Memory::new(c"rust_tux_connection")?, GFP_KERNEL)?;
         let workers = usize::try_from(nr_cpu_ids())?;
         let keeper = Keeper::new(PLACES, LANES)?;
         let statistics = Statistics::new(workers, keeper.storage().clone())?;
@@ -105,6 +111,7 @@ impl Server {
                     "rust_tux::Server::settings"
                 ),
                 keeper,
+                memory,
             }),
             GFP_KERNEL,
         )
@@ -157,7 +164,8 @@ impl knobs::Control for Server {
         }
         let config = self.config();
         let storage = self.keeper.storage();
-        let running = Running::start(&config, &self.statistics, storage, may_sleep)?;
+        let (statistics, memory) = (&self.statistics, &self.memory);
+        let running = Running::start(&config, statistics, storage, memory, may_sleep)?;
         let mut settings = self.settings.lock();
         // What was changed meanwhile.
         running.shared().configure(&settings.config);

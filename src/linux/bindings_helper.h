@@ -39,6 +39,7 @@
 #include <linux/security.h>
 #include <linux/seq_file.h>
 #include <linux/skbuff.h>
+#include <linux/slab.h>
 #include <linux/splice.h>
 #include <linux/stat.h>
 #include <linux/swap.h>
@@ -117,6 +118,11 @@ unsigned long tux_helper_offset_in_page(const void *address);
 void tux_helper_put_page(struct page *page);
 void *tux_helper_page_frag_alloc(struct page_frag_cache *cache, unsigned int size, gfp_t gfp);
 void tux_helper_page_frag_cache_init(struct page_frag_cache *cache);
+
+/* linux/slab.h */
+struct kmem_cache *tux_helper_kmem_cache_create(const char *name, unsigned int size,
+						unsigned int align);
+void *tux_helper_kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp);
 
 /* linux/kthread.h, linux/sched.h */
 struct task_struct *tux_helper_kthread_create(int (*function)(void *data), void *data, int number);

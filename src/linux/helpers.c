@@ -230,6 +230,19 @@ void tux_helper_page_frag_cache_init(struct page_frag_cache *cache)
 	page_frag_cache_init(cache);
 }
 
+/* linux/slab.h */
+
+struct kmem_cache *tux_helper_kmem_cache_create(const char *name, unsigned int size,
+						unsigned int align)
+{
+	return kmem_cache_create(name, size, align, SLAB_NO_MERGE, NULL);
+}
+
+void *tux_helper_kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp)
+{
+	return kmem_cache_alloc(cache, gfp);
+}
+
 /* linux/kthread.h, linux/sched.h */
 
 struct task_struct *tux_helper_kthread_create(int (*function)(void *data), void *data, int number)

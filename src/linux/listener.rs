@@ -17,16 +17,19 @@ use super::callbacks::{
     Kind, //
 };
 use super::context::MaySleep;
-use super::sock::Sock;
+use super::sock::{
+    Memory,
+    Sock, //
+};
 use super::socket::Socket;
 use core::ptr::NonNull;
-use kernel::alloc::flags::*;
 use kernel::prelude::*;
 use kernel::sync::atomic::{
     Atomic,
     Full,
     Relaxed, //
 };
+use kernel::sync::Arc;
 
 /// A listening socket and its owner.
 ///
@@ -39,6 +42,7 @@ pub(crate) struct Listener<A: Accept> {
     socket: Socket,
     /// Whether connections were left on the accept queue for a thread.
     left: Atomic<i32>,
+    memory: Arc<Memory<A::Connection>>,
     owner: A,
 }
 
@@ -49,6 +53,7 @@ impl<A: Accept> Listener<A> {
         port: u16,
         backlog: u32,
         owner: A,
+        memory: Arc<Memory<A::Connection>>,
         may_sleep: &MaySleep,
     ) -> Result<KBox<Self>> {
         let socket = Socket::new(may_sleep)?;
@@ -59,6 +64,7 @@ impl<A: Accept> Listener<A> {
                 kind: Kind::Listener,
                 socket,
                 left: Atomic::new(0),
+                memory,
                 owner,
             },
             GFP_KERNEL,
@@ -112,8 +118,9 @@ impl<A: Accept> Listener<A> {
         let Some(connection) = self.owner.admit() else {
             return self.leave();
         };
-        // SAFETY: The child is alive.
-        let Ok(sock) = (unsafe { Sock::new(child, connection, GFP_ATOMIC | __GFP_NOWARN) }) else {
+        let flags = bindings::GFP_ATOMIC | bindings::__GFP_NOWARN;
+        // SAFETY: As above.
+        let Ok(sock) = (unsafe { Sock::new(child, connection, &self.memory, flags) }) else {
             return self.leave();
         };
         // SAFETY: The listener is alive while one of its children finds it, and the child's slock
@@ -167,7 +174,7 @@ impl<A: Accept> Listener<A> {
         // SAFETY: The child is alive. Workers call this.
         let _section = unsafe { super::coverage::Section::in_thread(sk) };
         // SAFETY: The child is alive. If there is no memory, it is closed.
-        let sock = unsafe { Sock::new(sk, connection, GFP_KERNEL) }.ok()?;
+        let sock = unsafe { Sock::new(sk, connection, &self.memory, bindings::GFP_KERNEL) }.ok()?;
         // SAFETY: The child is alive, and this thread may sleep.
         unsafe { bindings::lock_sock(sk.as_ptr()) };
         // SAFETY: The sock was made for this child, which is locked.

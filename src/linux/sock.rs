@@ -27,6 +27,7 @@ use super::context::{
     MaySleep,
     Softirq, //
 };
+use super::slab::Cache;
 use super::stream::Stream;
 use super::{
     list,
@@ -38,7 +39,6 @@ use core::ptr::{
     addr_of_mut,
     NonNull, //
 };
-use kernel::alloc::Flags;
 use kernel::prelude::*;
 use kernel::sync::aref::{
     ARef,
@@ -50,6 +50,16 @@ use kernel::sync::atomic::{
 };
 use kernel::sync::Refcount;
 use kernel::types::NotThreadSafe;
+
+/// Where the memory of connections comes from. It must outlive them; so it is dropped last.
+pub(crate) struct Memory<T: Events>(Cache<Sock<T>>);
+
+impl<T: Events> Memory<T> {
+    /// Makes the slab cache, called `name`.
+    pub(crate) fn new(name: &'static CStr) -> Result<Self> {
+        Cache::new(name).map(Self)
+    }
+}
 
 /// An established TCP connection, with what its owner keeps with it.
 ///
@@ -109,7 +119,7 @@ unsafe impl<T: Events> AlwaysRefCounted for Sock<T> {
         unsafe { core::ptr::drop_in_place((*this).state.get()) };
         // SAFETY: By the type invariant the object owned a reference to the sock.
         unsafe { bindings::sock_put((*this).sk.as_ptr()) };
-        // SAFETY: The memory came from `kmalloc()`, and `rcu` is part of it.
+        // SAFETY: The memory came from a slab cache, and `rcu` is part of it.
         unsafe { bindings::kvfree_call_rcu((*this).rcu.get(), this.cast()) };
     }
 }
@@ -120,32 +130,33 @@ impl<T: Events> Sock<T> {
     /// # Safety
     ///
     /// `sk` is a TCP sock that is alive.
+    #[inline(never)]
     pub(super) unsafe fn new(
         sk: NonNull<bindings::sock>,
         data: T,
-        flags: Flags,
+        memory: &Memory<T>,
+        flags: bindings::gfp_t,
     ) -> Result<ARef<Self>> {
         // Written where it stays: the stack of a softirq is what others have left of it.
-        let boxed = KBox::init(
-            // INVARIANT: The reference to the sock is added below; nobody else knows the object.
-            init!(Self {
-                kind: Kind::Connection,
-                sk,
-                socket <- pin_init::init_zeroed(),
-                run_link: llist::Link::new(),
-                member_link: list::Link::new(),
-                rcu <- pin_init::init_zeroed(),
-                refs: Refcount::new(1),
-                attached: UnsafeCell::new(false),
-                busy: Atomic::new(0),
-                state: UnsafeCell::new(T::State::default()),
-                data,
-            }),
-            flags,
-        )?;
+        let this = memory.0.alloc(flags)?;
+        // INVARIANT: The reference to the sock is added below; nobody else knows the object.
+        let object = init!(Self {
+            kind: Kind::Connection,
+            sk,
+            socket <- pin_init::init_zeroed(),
+            run_link: llist::Link::new(),
+            member_link: list::Link::new(),
+            rcu <- pin_init::init_zeroed(),
+            refs: Refcount::new(1),
+            attached: UnsafeCell::new(false),
+            busy: Atomic::new(0),
+            state: UnsafeCell::new(T::State::default()),
+            data,
+        });
+        // SAFETY: The memory is for this; there is nothing in it that can fail.
+        unsafe { object.__init(this.as_ptr()) }.unwrap_or_else(|never| match never {});
         // SAFETY: The caller says that `sk` is alive.
         unsafe { bindings::sock_hold(sk.as_ptr()) };
-        let this = NonNull::from(KBox::leak(boxed));
         // SAFETY: The head has its final address, and nobody else has it.
         unsafe {
             bindings::init_waitqueue_head(addr_of_mut!((*(*this.as_ptr()).socket.get()).wq.wait))

@@ -3,6 +3,7 @@
 //! A server that runs: its parts, and the order in which they begin and end.
 
 use super::config::Config;
+use super::connection::Connection;
 use super::shared::Shared;
 use super::stats::Statistics;
 use super::storage::Storage;
@@ -15,6 +16,7 @@ use crate::linux::context::MaySleep;
 use crate::linux::cpu;
 use crate::linux::kthread::Thread;
 use crate::linux::listener::wait_for_callbacks;
+use crate::linux::sock::Memory;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -33,9 +35,10 @@ impl Running {
         config: &Arc<Config>,
         statistics: &Statistics,
         storage: &Arc<Storage>,
+        memory: &Arc<Memory<Connection>>,
         may_sleep: &MaySleep,
     ) -> Result<Self> {
-        let shared = Shared::new(config, storage, may_sleep)?;
+        let shared = Shared::new(config, storage, memory, may_sleep)?;
         let mut running = Self {
             shared,
             store: Store::new(config)?,

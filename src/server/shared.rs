@@ -3,6 +3,7 @@
 //! What the parts of a running server share.
 
 use super::config::Config;
+use super::connection::Connection;
 use super::directory;
 use super::listener::Acceptor;
 use super::stats::{
@@ -15,6 +16,7 @@ use crate::linux::address::Address;
 use crate::linux::context::MaySleep;
 use crate::linux::cred::Credentials;
 use crate::linux::listener::Listener;
+use crate::linux::sock::Memory;
 use kernel::prelude::*;
 use kernel::sync::atomic::{
     Atomic,
@@ -76,14 +78,17 @@ pub(super) struct Shared {
     listening: Mutex<Listening>,
     credentials: Credentials,
     storage: Arc<Storage>,
+    memory: Arc<Memory<Connection>>,
     listings: Arc<directory::Memory>,
 }
 
 impl Shared {
-    /// For a server that starts as `config` says, and reads by `storage`.
+    /// For a server that starts as `config` says, and reads by `storage`. Its connections are in
+    /// `memory`.
     pub(super) fn new(
         config: &Arc<Config>,
         storage: &Arc<Storage>,
+        memory: &Arc<Memory<Connection>>,
         may_sleep: &MaySleep,
     ) -> Result<Arc<Self>> {
         let credentials = Credentials::unprivileged(USER, may_sleep)?;
@@ -114,6 +119,7 @@ impl Shared {
                 ),
                 credentials,
                 storage: storage.clone(),
+                memory: memory.clone(),
                 listings,
             }),
             GFP_KERNEL,
@@ -247,6 +253,7 @@ impl Shared {
             place.port,
             place.backlog,
             Acceptor::new(self.clone(), workers)?,
+            self.memory.clone(),
             may_sleep,
         )
     }

@@ -27,6 +27,8 @@ pub(crate) mod llist;
 pub(crate) mod network;
 pub(crate) mod page_frag;
 pub(crate) mod proc;
+#[path = "../../src/linux/slab.rs"]
+mod slab;
 #[path = "../../src/linux/sock.rs"]
 pub(crate) mod sock;
 pub(crate) mod socket;

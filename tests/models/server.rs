@@ -37,7 +37,9 @@ mod workspace;
 use crate::linux::context::MaySleep;
 use crate::linux::file::File;
 use crate::linux::proc::Show;
+use crate::linux::sock::Memory;
 use config::Config;
+use connection::Connection;
 use job::Closing;
 use kernel::prelude::GFP_KERNEL;
 use kernel::seq_file::SeqFile;
@@ -53,6 +55,11 @@ use storage::{
     Keeper,
     Place, //
 };
+
+/// The memory of connections.
+fn memory() -> Arc<Memory<Connection>> {
+    Arc::new(Memory::new(c"").expect("memory"), GFP_KERNEL).expect("memory")
+}
 
 /// A server that runs, without what the sysctls do.
 pub(crate) struct Server {
@@ -88,7 +95,7 @@ impl Server {
         let statistics = Statistics::new(1, storage.clone()).expect("memory");
         let statistics = Arc::new(statistics, GFP_KERNEL).expect("memory");
         let may_sleep = MaySleep::begin();
-        let running = Running::start(&config, &statistics, storage, &may_sleep);
+        let running = Running::start(&config, &statistics, storage, &memory(), &may_sleep);
         let running = running.expect("a start");
         Self {
             statistics,
@@ -158,7 +165,7 @@ impl Files {
     pub(crate) fn new(places: u32, lanes: usize) -> Self {
         let config = Arc::new(Config::new(1, 1), GFP_KERNEL).expect("memory");
         let keeper = Keeper::new(places, lanes).expect("memory");
-        let shared = Shared::new(&config, keeper.storage(), &MaySleep::begin());
+        let shared = Shared::new(&config, keeper.storage(), &memory(), &MaySleep::begin());
         Self {
             shared: shared.expect("memory"),
             keeper,
@@ -212,7 +219,7 @@ impl Room {
     pub(crate) fn new() -> Self {
         let config = Arc::new(Config::new(1, 1), GFP_KERNEL).expect("memory");
         let keeper = Keeper::new(1, 1).expect("memory");
-        let shared = Shared::new(&config, keeper.storage(), &MaySleep::begin());
+        let shared = Shared::new(&config, keeper.storage(), &memory(), &MaySleep::begin());
         Self(shared.expect("memory"), Rc::new(keeper))
     }
 

@@ -49,32 +49,10 @@ unsafe impl<T: Sync> Sync for KBox<T> {}
 
 impl<T> KBox<T> {
     pub fn new(value: T, flags: Flags) -> Result<Self, AllocError> {
-        let world = world();
-        if flags.0 & flags::GFP_ATOMIC.0 != 0 && world.failures.get() > 0 {
-            world.failures.set(world.failures.get() - 1);
-            return Err(AllocError);
-        }
-        let layout = Layout::new::<T>();
-        assert_ne!(layout.size(), 0);
-        // SAFETY: The size is not 0.
-        let memory = NonNull::new(unsafe { std::alloc::alloc(layout) }).expect("memory");
-        let memory: NonNull<T> = memory.cast();
+        let memory: NonNull<T> = allocate(Layout::new::<T>(), flags)?.cast();
         // SAFETY: The memory is for a `T`.
         unsafe { memory.write(value) };
-        world
-            .memory
-            .borrow_mut()
-            .insert(memory.as_ptr() as usize, layout);
         Ok(Self(memory))
-    }
-
-    pub fn init(value: T, flags: Flags) -> crate::error::Result<Self> {
-        Ok(Self::new(value, flags)?)
-    }
-
-    pub fn leak<'a>(boxed: Self) -> &'a mut T {
-        // SAFETY: The box is forgotten.
-        unsafe { &mut *Self::into_raw(boxed) }
     }
 
     pub fn into_raw(boxed: Self) -> *mut T {
@@ -94,6 +72,21 @@ impl<T> KBox<T> {
         free(pointer.cast());
         value
     }
+}
+
+/// Memory for a value.
+pub fn allocate(layout: Layout, flags: Flags) -> Result<NonNull<u8>, AllocError> {
+    let world = world();
+    if flags.0 & flags::GFP_ATOMIC.0 != 0 && world.failures.get() > 0 {
+        world.failures.set(world.failures.get() - 1);
+        return Err(AllocError);
+    }
+    assert_ne!(layout.size(), 0);
+    // SAFETY: The size is not 0.
+    let memory = NonNull::new(unsafe { std::alloc::alloc(layout) }).expect("memory");
+    let address = memory.as_ptr() as usize;
+    world.memory.borrow_mut().insert(address, layout);
+    Ok(memory)
 }
 
 /// Gives back memory whose value is gone, and which no reader of RCU has found.

@@ -96,6 +96,20 @@ pub mod prelude {
         }
     }
 
+    /// An initialiser of a value: here the value.
+    pub trait Init: Sized {
+        unsafe fn __init(
+            self,
+            slot: *mut Self,
+        ) -> core::result::Result<(), core::convert::Infallible> {
+            // SAFETY: There is room for the value.
+            unsafe { slot.write(self) };
+            Ok(())
+        }
+    }
+
+    impl<T> Init for T {}
+
     /// The pointer of a C string.
     pub trait CStrExt {
         fn as_char_ptr(&self) -> *const core::ffi::c_char;

@@ -8,9 +8,11 @@
 #![allow(non_camel_case_types, non_snake_case, non_upper_case_globals)]
 
 use core::ffi::{
+    c_char,
     c_int,
     c_void, //
 };
+use kernel::alloc::Flags;
 use kernel::world::world;
 use loom::sync::atomic::{
     AtomicUsize,
@@ -26,6 +28,7 @@ use loom::sync::{
     Mutex,
     MutexGuard, //
 };
+use std::alloc::Layout;
 use std::cell::{
     Cell,
     RefCell, //
@@ -54,6 +57,8 @@ pub(crate) const GFP_ATOMIC: u32 = 2;
 pub(crate) const __GFP_NOWARN: u32 = 4;
 pub(crate) const socket_state_SS_CONNECTED: u32 = 3;
 pub(crate) const sock_type_SOCK_STREAM: u32 = 1;
+
+pub(crate) type gfp_t = u32;
 
 /// A callback.
 pub(crate) type Callback = Option<unsafe extern "C" fn(*mut sock)>;
@@ -331,6 +336,28 @@ pub(crate) unsafe fn sk_prot_close(sk: *mut sock) {
         release_sock(sk);
         sock_put(sk);
     }
+}
+
+/// A slab cache.
+pub(crate) struct kmem_cache {
+    layout: Layout,
+}
+
+pub(crate) unsafe fn kmem_cache_create(_: *const c_char, size: u32, align: u32) -> *mut kmem_cache {
+    let layout = Layout::from_size_align(size as usize, align as usize).expect("a layout");
+    Box::into_raw(Box::new(kmem_cache { layout }))
+}
+
+pub(crate) unsafe fn kmem_cache_alloc(cache: *mut kmem_cache, flags: gfp_t) -> *mut c_void {
+    // SAFETY: The cache is alive.
+    let memory = kernel::alloc::allocate(unsafe { (*cache).layout }, Flags(flags));
+    memory.map_or(null_mut(), |memory| memory.as_ptr().cast())
+}
+
+/// The end of an execution sees what is left.
+pub(crate) unsafe fn kmem_cache_destroy(cache: *mut kmem_cache) {
+    // SAFETY: `kmem_cache_create()` made the box.
+    drop(unsafe { Box::from_raw(cache) });
 }
 
 pub(crate) unsafe fn kvfree_call_rcu(_: *mut kvfree_rcu_head, object: *mut c_void) {
