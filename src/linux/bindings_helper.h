@@ -96,6 +96,7 @@ void tux_helper_reqsk_queue_unlock(struct request_sock_queue *queue);
 bool tux_helper_reqsk_dec_and_test(struct request_sock *req);
 struct sock *tux_helper_reqsk_listener(struct request_sock *req);
 void tux_helper_sock_put(struct sock *sk);
+struct sk_buff *tux_helper_tcp_send_head(const struct sock *sk);
 int tux_helper_tcp_inq(struct sock *sk);
 bool tux_helper_sk_stream_is_writeable(const struct sock *sk);
 void tux_helper_sock_clear_nospace(struct socket *sock);

@@ -126,6 +126,11 @@ void tux_helper_sock_put(struct sock *sk)
 	sock_put(sk);
 }
 
+struct sk_buff *tux_helper_tcp_send_head(const struct sock *sk)
+{
+	return tcp_send_head(sk);
+}
+
 int tux_helper_tcp_inq(struct sock *sk)
 {
 	return tcp_inq(sk);

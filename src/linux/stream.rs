@@ -8,7 +8,6 @@
 //! C header: [`include/net/tcp.h`](srctree/include/net/tcp.h)
 
 use super::bindings;
-use super::context::MaySleep;
 use super::fragment::Fragments;
 use core::marker::PhantomData;
 use core::ptr::{
@@ -218,9 +217,48 @@ impl Stream<'_> {
         Ok(usize::try_from(sent).unwrap_or(0))
     }
 
+    /// Sends a FIN in the segment of the last octets, if those were sent with `more`, and are still
+    /// here. Returns whether they were: a FIN of its own takes memory, see
+    /// [`Self::shut_down_send`]. Octets of the peer can still be read.
+    pub(crate) fn finish(&mut self) -> bool {
+        // SAFETY: By the type invariant.
+        if unsafe { bindings::tcp_send_head(self.sk.as_ptr()) }.is_null() {
+            return false;
+        }
+        self.shut_down();
+        true
+    }
+
     /// Sends a FIN behind what was sent; with `more` before, in the same segment as the last
     /// octets. Octets of the peer can still be read.
-    pub(crate) fn shut_down_send(&mut self, _: &MaySleep) {
+    ///
+    /// `ENOMEM`: there was no memory for the FIN, which the stack won't send any more. So the peer
+    /// will never know of the end, unless the connection is aborted.
+    pub(crate) fn shut_down_send(&mut self) -> Result {
+        let before = self.write_seq();
+        // SAFETY: By the type invariant.
+        let state = unsafe { bindings::inet_sk_state_load(self.sk.as_ptr()) };
+        self.shut_down();
+        let is_open = matches!(
+            u32::try_from(state),
+            Ok(bindings::TCP_ESTABLISHED | bindings::TCP_CLOSE_WAIT)
+        );
+        // A FIN is one octet in sequence.
+        if is_open && self.write_seq() == before {
+            return Err(ENOMEM);
+        }
+        Ok(())
+    }
+
+    /// The sequence number behind what was sent.
+    fn write_seq(&self) -> u32 {
+        let tp: *const bindings::tcp_sock = self.sk.as_ptr().cast();
+        // SAFETY: By the type invariant.
+        unsafe { (*tp).write_seq }
+    }
+
+    /// Does what `shutdown(SHUT_WR)` does, and tells nobody.
+    fn shut_down(&mut self) {
         let sk = self.sk.as_ptr();
         // SAFETY: By the type invariant.
         let shutdown = unsafe { (*sk).sk_shutdown } | bindings::SEND_SHUTDOWN as u8;
@@ -228,17 +266,8 @@ impl Stream<'_> {
         //
         // SAFETY: By the type invariant.
         unsafe { addr_of_mut!((*sk).sk_shutdown).write_volatile(shutdown) };
-        // A FIN for which there is no memory is not sent, and never again: the peer would wait for
-        // the end.
-        //
-        // SAFETY: By the type invariant.
-        let allocation = unsafe { (*sk).sk_allocation };
-        // SAFETY: The sock is locked.
-        unsafe { (*sk).sk_allocation = bindings::GFP_KERNEL };
-        // SAFETY: The sock is owned, since the caller may sleep.
+        // SAFETY: The sock is locked. This doesn't sleep.
         unsafe { bindings::sk_prot_shutdown(sk, bindings::SEND_SHUTDOWN as c_int) };
-        // SAFETY: The sock is locked.
-        unsafe { (*sk).sk_allocation = allocation };
     }
 }
 

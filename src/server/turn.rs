@@ -556,7 +556,9 @@ impl<'a> Turn<'a> {
 
     /// Ends what is sent, and waits for the peer to do so.
     fn begin_linger(&mut self) -> Next {
-        self.stream.shut_down_send(self.may_sleep);
+        if !self.stream.finish() && self.stream.shut_down_send().is_err() {
+            return Next::End(Close::Abort, Counter::OutOfMemory);
+        }
         let longest = u64::from(self.local.config.linger_timeout).saturating_mul(LINGER_TIMES);
         self.state.linger_until = self.local.now.saturating_add(longest);
         self.state.phase = Phase::Lingering;

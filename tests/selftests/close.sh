@@ -12,6 +12,7 @@ load
 
 python_checks <<'END_OF_PYTHON'
 from http_client import *
+import struct
 import subprocess
 
 large = open(os.path.join(docroot, b"large"), "rb").read()
@@ -64,6 +65,39 @@ with Connection() as c:
     except OSError as error:
         not_ok("the answer to a request without its body is not lost", error)
 sysctl("header_timeout", "10")
+
+# ---- the FIN comes with the last octets
+
+ETH_P_ALL, SO_RCVBUFFORCE, SYN, FIN = 3, 33, 2, 1
+
+def segments(target):
+    """The segments of the server, in a connection of one request: (octets, whether with a FIN)."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)) as wire:
+        wire.bind(("lo", 0))
+        wire.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        with Connection() as c:
+            ours = c.socket.getsockname()[1]
+            c.send(request(target, "Connection: close"))
+            c.response()
+            c.end()
+        wire.settimeout(0.3)
+        seen = []
+        try:
+            while True:
+                frame, address = wire.recvfrom(1 << 17)
+                packet = frame[14:]
+                if address[2] != socket.PACKET_OUTGOING and packet[0] >> 4 == 4 and packet[9] == socket.IPPROTO_TCP:
+                    tcp = packet[4 * (packet[0] & 15):struct.unpack("!H", packet[2:4])[0]]
+                    source, to = struct.unpack("!HH", tcp[:4])
+                    if (source, to) == (port, ours) and not tcp[13] & SYN:
+                        seen.append((len(tcp) - 4 * (tcp[12] >> 4), tcp[13] & FIN != 0))
+        except TimeoutError:
+            return seen
+
+for name, target in ("small", "/"), ("large", "/large"):
+    seen = segments(target)
+    last = [(octets > 0, fin) for octets, fin in seen if octets or fin][-1:]
+    is_("the FIN comes with the last octets: %s" % name, last, [(True, True)])
 
 # ---- half-closed clients
 
