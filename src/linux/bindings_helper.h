@@ -88,6 +88,7 @@ bool tux_helper_reqsk_queue_empty(const struct request_sock_queue *queue);
 struct request_sock *tux_helper_reqsk_queue_remove(struct request_sock_queue *queue,
 						   struct sock *listener);
 int tux_helper_inet_sk_state_load(const struct sock *sk);
+void tux_helper_inet_csk_enter_pingpong_mode(struct sock *sk);
 void tux_helper_sock_hold(struct sock *sk);
 void tux_helper_sock_set_urginline(struct sock *sk);
 void tux_helper_sk_acceptq_removed(struct sock *sk);

@@ -86,6 +86,11 @@ int tux_helper_inet_sk_state_load(const struct sock *sk)
 	return inet_sk_state_load(sk);
 }
 
+void tux_helper_inet_csk_enter_pingpong_mode(struct sock *sk)
+{
+	inet_csk_enter_pingpong_mode(sk);
+}
+
 void tux_helper_sock_hold(struct sock *sk)
 {
 	sock_hold(sk);

@@ -188,6 +188,13 @@ impl<T: Events> Sock<T> {
             (*sk).sk_allocation = bindings::GFP_ATOMIC | bindings::__GFP_NOWARN;
             (*sk).sk_use_task_frag = false;
         }
+        // A request is acknowledged by its response. As long as the stack takes a connection for
+        // one-way traffic it sends an acknowledgement of its own for each of the first segments.
+        // (If no response follows, because a part of the head is missing, one goes out after 40 ms
+        // at the latest, and the stack goes back to that.)
+        //
+        // SAFETY: The sock is locked by the caller.
+        unsafe { bindings::inet_csk_enter_pingpong_mode(sk) };
         // `sk_user_data` owns a reference.
         self.inc_ref();
         // SAFETY: The sock is locked by the caller, for which this is the lock behind.

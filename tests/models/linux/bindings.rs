@@ -226,6 +226,8 @@ impl Drop for Kept {
     }
 }
 
+pub(crate) unsafe fn inet_csk_enter_pingpong_mode(_: *mut sock) {}
+
 pub(crate) unsafe fn sock_hold(sk: *mut sock) {
     // SAFETY: The world keeps socks.
     let sk = unsafe { &*sk };
