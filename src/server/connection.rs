@@ -119,9 +119,10 @@ impl Events for Connection {
         let sock = callback.sock();
         let is_awaited = match callback.try_lock() {
             Some(mut locked) => {
-                let phase = &locked.state().phase;
-                let may_be_hot = event == Event::DataReady && matches!(phase, Phase::Receiving);
-                let is_awaited = phase.awaits(event);
+                let (state, stream) = locked.parts();
+                let may_be_hot =
+                    event == Event::DataReady && matches!(state.phase, Phase::Receiving);
+                let is_awaited = state.phase.awaits(event, &stream);
                 is_awaited && !(may_be_hot && hot::serve(sock, &mut locked))
             }
             // Its worker has it, and may have seen this or not.
@@ -184,9 +185,11 @@ impl Phase {
 
     /// Whether `event` is a reason for a turn. Octets that come while nothing is read are found
     /// when something is.
-    fn awaits(&self, event: Event) -> bool {
+    fn awaits(&self, event: Event, stream: &Stream<'_>) -> bool {
         match event {
-            Event::StateChange => true,
+            // The peer has acknowledged our FIN, or has sent its own, or there is no connection any
+            // more: of the first there is nothing to do.
+            Event::StateChange => stream.is_read_closed() || stream.is_closed(),
             Event::DataReady => match self {
                 Phase::Receiving | Phase::Draining(_) | Phase::Lingering => true,
                 Phase::Opening(..) | Phase::Refused(_) | Phase::Sending(_) | Phase::Ending => false,
