@@ -65,9 +65,13 @@ pub(crate) trait Events: Sized + Send + Sync + 'static {
     /// print, or take another connection's lock.
     fn event(callback: Callback<'_, Self>, event: Event);
 
-    /// Tells the owner to look at the connection: it was taken from its listener, where octets may
-    /// have come before, or it has an error. Called in any context, with or without the lock: must
+    /// Tells the owner that the connection was taken from its listener. If `has_waited`, octets may
+    /// have come before. Called in softirq or in process context: must
     /// not sleep, print, or take a connection's lock.
+    fn begin(sock: &Sock<Self>, has_waited: bool);
+
+    /// Tells the owner to look at the connection: it has an error. Called in any context, with or
+    /// without the lock: must not sleep, print, or take a connection's lock.
     fn look(sock: &Sock<Self>);
 }
 

@@ -131,7 +131,7 @@ impl<A: Accept> Listener<A> {
         };
         // SAFETY: The sock was made for this child, whose slock is held.
         unsafe { sock.attach(child) };
-        A::Connection::look(&sock);
+        A::Connection::begin(&sock, false);
     }
 
     /// Called as `sk_data_ready` of the listening sock, without its lock.
@@ -181,7 +181,7 @@ impl<A: Accept> Listener<A> {
         unsafe { sock.attach(child) };
         // SAFETY: It was locked above. The sock is alive: `sock` has a reference.
         unsafe { bindings::release_sock(sk.as_ptr()) };
-        A::Connection::look(&sock);
+        A::Connection::begin(&sock, true);
         Some(())
     }
 }

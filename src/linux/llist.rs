@@ -65,17 +65,18 @@ impl<T: Events> Queue<T> {
         }
     }
 
-    /// Adds `sock`, unless it is on a queue already. Returns whether the queue was empty, so that
-    /// its reader has to be woken. Any context.
-    pub(crate) fn push(&self, sock: &Sock<T>) -> bool {
+    /// Adds `sock`, unless it is on a queue already. A full barrier. Any context.
+    pub(crate) fn push(&self, sock: &Sock<T>) {
         // ORDERING: Full, so that what the caller did before is seen by the reader that takes the
         // connection, be it by this `push()` or by one before.
         if sock.run_link.queued.xchg(1, Full) != 0 {
-            return false;
+            return;
         }
         sock.inc_ref();
+        // ORDERING: This is a full barrier, too.
+        //
         // SAFETY: `queued` was 0, so that the node is on no list, and is ours to add.
-        unsafe { bindings::llist_add(sock.run_link.node.get(), self.head.get()) }
+        unsafe { bindings::llist_add(sock.run_link.node.get(), self.head.get()) };
     }
 
     /// Whether nothing is on the queue.

@@ -22,6 +22,9 @@ pub(crate) fn real_seconds() -> i64 {
     unsafe { bindings::ktime_get_real_seconds() }
 }
 
+/// The shortest timeout: until the next tick of the clock.
+pub(crate) const TICK: Jiffies = 1;
+
 /// A second, as a timeout.
 pub(crate) fn second() -> Jiffies {
     milliseconds(1000)

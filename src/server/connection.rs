@@ -120,6 +120,10 @@ impl Events for Connection {
         let is_awaited = match callback.try_lock() {
             Some(mut locked) => {
                 let (state, stream) = locked.parts();
+                // Nobody waits for the end of a connection that is gone.
+                if stream.is_closed() && state.phase.keeps_nothing() {
+                    return sock.data().worker().post_lazily(sock);
+                }
                 let may_be_hot =
                     event == Event::DataReady && matches!(state.phase, Phase::Receiving);
                 let is_awaited = state.phase.awaits(event, &stream);
@@ -130,6 +134,15 @@ impl Events for Connection {
         };
         if is_awaited {
             Self::look(sock);
+        }
+    }
+
+    fn begin(sock: &Sock<Self>, has_waited: bool) {
+        if has_waited {
+            Self::look(sock);
+        } else {
+            // Its first octets tell when they come. Its time begins within a tick.
+            sock.data().worker().post_lazily(sock);
         }
     }
 
@@ -181,6 +194,11 @@ impl Phase {
     /// Whether it is the peer who has to do something for a response to go on.
     pub(super) fn is_up_to_peer(&self) -> bool {
         matches!(self, Phase::Sending(response) if !response.is_reading())
+    }
+
+    /// Whether a connection that is gone has nothing that others may miss: a file, for one.
+    fn keeps_nothing(&self) -> bool {
+        matches!(self, Phase::Receiving | Phase::Lingering)
     }
 
     /// Whether `event` is a reason for a turn. Octets that come while nothing is read are found

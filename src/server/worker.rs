@@ -34,7 +34,8 @@ use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::atomic::{
     Atomic,
-    Full, //
+    Full,
+    Relaxed, //
 };
 use kernel::sync::{
     Arc,
@@ -49,6 +50,10 @@ pub(crate) struct Worker {
     count: usize,
     counters: Arc<Counters>,
     queue: Queue<Connection>,
+    /// Whether somebody on the queue has asked for a turn at once.
+    is_wanted: Atomic<i32>,
+    /// Whether the thread looks at its queue within a tick, without being woken.
+    is_near: Atomic<i32>,
     thread: SetOnce<ARef<Task>>,
     /// Whether its thread has ended.
     is_over: Atomic<i32>,
@@ -101,6 +106,8 @@ impl Worker {
             count,
             counters,
             queue: Queue::new(),
+            is_wanted: Atomic::new(0),
+            is_near: Atomic::new(0),
             thread: SetOnce::new(),
             is_over: Atomic::new(0),
             shared,
@@ -115,7 +122,28 @@ impl Worker {
 
     /// Queues `sock` for a turn. Any context.
     pub(super) fn post(&self, sock: &Sock<Connection>) {
-        if self.queue.push(sock) {
+        // It may be there already, for a turn that can wait.
+        self.queue.push(sock);
+        self.want();
+    }
+
+    /// Queues `sock` for a turn within a tick: whoever comes next, or the clock, wakes the thread.
+    /// Any context.
+    pub(super) fn post_lazily(&self, sock: &Sock<Connection>) {
+        self.queue.push(sock);
+        // ORDERING: Behind a full barrier of `push()`, against `run()`: either that finds the
+        // connection on the queue, or this sees that the thread sleeps for long.
+        if self.is_near.load(Relaxed) == 0 {
+            self.want();
+        }
+    }
+
+    /// Wakes the thread for what was queued, unless somebody else does.
+    fn want(&self) {
+        // ORDERING: Full, against `serve()`: whoever finds this set leaves what it has queued to
+        // the one who has woken the thread, which takes the queue after it has cleared this. To
+        // find it set a load is enough, behind a full barrier of `push()`.
+        if self.is_wanted.load(Relaxed) == 0 && self.is_wanted.xchg(1, Full) == 0 {
             self.wake();
         }
     }
@@ -223,21 +251,30 @@ impl Run for Worker {
     fn run(&self, mut local: Local, this: &This) {
         let may_sleep = this.may_sleep();
         while !this.should_stop() {
+            self.is_near.store(1, Relaxed);
             let serve = || self.serve(&mut local, this);
-            self.shared.credentials().assume(serve);
+            let is_idle = !self.shared.credentials().assume(serve);
             // With the thread's own credentials: to listen on a low port takes a capability.
             self.shared
                 .attend(local.workspace.now, &self.counters, may_sleep);
             self.sweep(&mut local, may_sleep);
-            let is_idle = local.wheel.is_empty()
+            let is_quiet = local.wheel.is_empty()
                 && !self.shared.wants_attention_later()
                 && self.store.cache().count() == 0;
-            let timeout = (!is_idle).then(time::second);
-            this.sleep(timeout, || {
-                !self.queue.is_empty()
+            let timeout = (!is_quiet).then(time::second);
+            let is_awaited = || {
+                self.is_wanted.load(Relaxed) != 0
                     || self.shared.wants_attention(local.workspace.now)
                     || self.shared.generation() != local.tried
-            });
+            };
+            if !is_idle {
+                // More will come soon, as a rule, of which some can wait until then.
+                this.sleep(Some(time::TICK), is_awaited);
+                continue;
+            }
+            // ORDERING: Full, see `post_lazily()`.
+            self.is_near.xchg(0, Full);
+            this.sleep(timeout, || !self.queue.is_empty() || is_awaited());
         }
         self.end(&mut local, may_sleep);
     }
@@ -259,13 +296,18 @@ impl Worker {
     }
 
     /// Serves whoever has a turn now. Files are opened with the credentials of the caller.
-    fn serve(&self, local: &mut Local, this: &This) {
+    /// Returns whether there was somebody.
+    fn serve(&self, local: &mut Local, this: &This) -> bool {
         let may_sleep = this.may_sleep();
+        // ORDERING: Full, see `want()`.
+        self.is_wanted.xchg(0, Full);
+        let mut has_served = false;
         // Taken before the configuration is: what comes after a change is served by it.
         let batch = self.queue.take_all();
         local.refresh(&self.shared);
         for sock in batch {
             self.turn(&sock, false, local, may_sleep);
+            has_served = true;
             this.yield_now();
         }
         while let Some(sock) = local.wheel.expire(local.workspace.now) {
@@ -277,5 +319,6 @@ impl Worker {
             }
             this.yield_now();
         }
+        has_served
     }
 }

@@ -67,11 +67,25 @@ fn connect(segments: &'static [Segment]) -> loom::thread::JoinHandle<()> {
     })
 }
 
+/// A connection comes, and nothing else: its worker looks at it, also if it was about to sleep for
+/// long.
+#[test]
+fn begins() {
+    check("begins", 3, || {
+        let server = server();
+        let other = connect(&[]);
+        outcome::wait(|outcome| outcome.accepted == 1);
+        other.join().unwrap();
+        server.stop();
+    });
+}
+
 /// Events of a connection come on two CPUs, while its worker takes its turns: each octet is
-/// answered, without any further event.
+/// answered, without any further event, and without waiting for the clock.
 #[test]
 fn events() {
     check("events", 2, || {
+        world::world().is_tickless.set(true);
         let server = server();
         let peer = Peer::connect().expect("a connection");
         let one = spawn(move || peer.send(Segment::Octet));
@@ -81,6 +95,25 @@ fn events() {
         other.join().unwrap();
         server.stop();
         peer.forget();
+    });
+}
+
+/// Events of two connections come on two CPUs, while their worker takes turns: it is woken for each
+/// that it has not seen, without waiting for the clock.
+#[test]
+fn wake_ups() {
+    check("wake_ups", 2, || {
+        world::world().is_tickless.set(true);
+        let server = server();
+        let one = Peer::connect().expect("a connection");
+        let other = Peer::connect().expect("a connection");
+        let cpu = spawn(move || one.send(Segment::Octet));
+        other.send(Segment::Octet);
+        outcome::wait(|outcome| outcome.answered == 2);
+        cpu.join().unwrap();
+        server.stop();
+        one.forget();
+        other.forget();
     });
 }
 

@@ -25,6 +25,9 @@ use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
+/// The shortest timeout.
+const TICK: c_long = 1;
+
 /// A thread's function and its argument.
 type Start = (unsafe extern "C" fn(*mut c_void) -> c_int, *mut c_void);
 
@@ -148,7 +151,8 @@ pub unsafe fn set_current_state_running() {
     current().is_idle.swap(false, Relaxed);
 }
 
-/// `schedule_timeout()`. The clock wakes a kernel thread only as often as the model says. Anybody
+/// `schedule_timeout()`. The clock wakes a kernel thread that sleeps for a tick, unless the model
+/// says otherwise, and one that sleeps for longer only as often as the model says. Anybody
 /// else lets others run until they wait, too, so that what it looks for must have come soon.
 pub unsafe fn schedule_timeout(timeout: c_long) -> c_long {
     let world = world();
@@ -160,6 +164,9 @@ pub unsafe fn schedule_timeout(timeout: c_long) -> c_long {
     };
     let mut guard = task.lock.lock().unwrap();
     while task.is_idle.load(Relaxed) {
+        if timeout == TICK && !world.is_tickless.get() {
+            break;
+        }
         if timeout != c_long::MAX && world.ticks.get() > 0 {
             world.ticks.set(world.ticks.get() - 1);
             world.now.set(world.now.get() + 1);

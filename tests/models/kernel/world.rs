@@ -23,6 +23,8 @@ pub struct World {
     pub now: Cell<u64>,
     /// How often a thread that sleeps for a while may be woken by the clock.
     pub ticks: Cell<u32>,
+    /// Whether a thread that sleeps for a tick has to be woken by others.
+    pub is_tickless: Cell<bool>,
     /// How often somebody who is no kernel thread has slept.
     pub pauses: Cell<u32>,
     /// Whether counters are loom's.

@@ -15,12 +15,14 @@ use core::ffi::{
 use kernel::alloc::Flags;
 use kernel::world::world;
 use loom::sync::atomic::{
+    fence,
     AtomicUsize,
     Ordering::{
         AcqRel,
         Acquire,
         Relaxed,
-        Release, //
+        Release,
+        SeqCst, //
     }, //
 };
 use loom::sync::{
@@ -596,9 +598,13 @@ pub(crate) unsafe fn llist_add(node: *mut llist_node, head: *mut llist_head) -> 
     loop {
         node.set(first as *mut llist_node);
         let new = std::ptr::from_ref(node) as usize;
-        // try_cmpxchg() is fully ordered; what is tried here is what the list asks of it.
+        // try_cmpxchg() is fully ordered.
+        fence(SeqCst);
         match head.first.compare_exchange(first, new, AcqRel, Relaxed) {
-            Ok(_) => return first == 0,
+            Ok(_) => {
+                fence(SeqCst);
+                return first == 0;
+            }
             Err(other) => first = other,
         }
     }
