@@ -76,7 +76,7 @@ impl Name {
         let sequence = unsafe { now!(raw, d_seq.seqcount.sequence) };
         // SAFETY: As above.
         let flags = unsafe { now!(raw, d_flags) };
-        sequence == self.sequence && flags & MANAGED == 0
+        ((sequence ^ self.sequence) | (flags & MANAGED)) == 0
     }
 }
 

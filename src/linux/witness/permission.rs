@@ -13,6 +13,7 @@ use super::{
     now,
     MOST_SEGMENTS, //
 };
+use core::mem::offset_of;
 use core::ptr::{
     addr_of,
     NonNull, //
@@ -101,10 +102,15 @@ struct Permission {
     inode: *mut bindings::inode,
     /// The list as the inode has it: none, not known (which is no address), or its address.
     acl: *mut bindings::posix_acl,
-    user: u32,
-    group: u32,
+    owner: u64,
     mode: u16,
 }
+
+// The owner is read at once.
+const _: () = assert!(
+    offset_of!(bindings::inode, i_gid) == offset_of!(bindings::inode, i_uid) + 4
+        && offset_of!(bindings::inode, i_uid) % 8 == 0
+);
 
 impl Permission {
     /// Takes note of what there is, with a reference to the list, and checks the permission. `None`
@@ -148,9 +154,7 @@ impl Permission {
             // SAFETY: By the safety requirements.
             acl: unsafe { bindings::get_cached_acl(raw, kind) },
             // SAFETY: As above.
-            user: unsafe { now!(raw, i_uid.val) },
-            // SAFETY: As above.
-            group: unsafe { now!(raw, i_gid.val) },
+            owner: unsafe { owner(raw) },
             // SAFETY: As above.
             mode: unsafe { now!(raw, i_mode) },
         }
@@ -185,13 +189,22 @@ impl Permission {
         // SAFETY: By the safety requirements the inode is valid.
         let mode = unsafe { now!(raw, i_mode) };
         // SAFETY: As above.
-        let user = unsafe { now!(raw, i_uid.val) };
-        // SAFETY: As above.
-        let group = unsafe { now!(raw, i_gid.val) };
+        let owner = unsafe { owner(raw) };
         // SAFETY: As above.
         let acl = unsafe { now!(raw, i_acl) };
-        mode == self.mode && user == self.user && group == self.group && acl == self.acl
+        mode == self.mode && owner == self.owner && acl == self.acl
     }
+}
+
+/// User and group of an inode.
+///
+/// # Safety
+///
+/// `inode` is valid.
+#[inline]
+unsafe fn owner(inode: *mut bindings::inode) -> u64 {
+    // SAFETY: By the safety requirements; the group lies behind the user, as is asserted above.
+    unsafe { addr_of!((*inode).i_uid).cast::<u64>().read_volatile() }
 }
 
 /// What matters of a mounted file system.
