@@ -41,6 +41,9 @@ use kernel::sync::atomic::{
 };
 use kernel::sync::Arc;
 
+/// How many times as long as without an octet of the peer a connection lingers in all.
+const LINGER_TIMES: u64 = 6;
+
 /// What is known of a connection without its lock.
 pub(crate) struct Connection {
     admission: Admission,
@@ -138,6 +141,7 @@ impl Events for Connection {
     }
 
     fn begin(sock: &Sock<Self>, has_waited: bool) {
+        sock.data().worker().counters().count(Counter::Accepted);
         if has_waited {
             Self::look(sock);
         } else {
@@ -316,6 +320,13 @@ impl State {
         self.timer = timer;
         self.timer_until = until;
         self.mark = self.drained;
+    }
+
+    /// Begins to wait for the peer's FIN, after ours.
+    pub(super) fn begin_linger(&mut self, workspace: &Workspace) {
+        let longest = u64::from(workspace.config.linger_timeout).saturating_mul(LINGER_TIMES);
+        self.linger_until = workspace.now.saturating_add(longest);
+        self.phase = Phase::Lingering;
     }
 
     /// Begins to look at how fast the peer takes what is sent.

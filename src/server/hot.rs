@@ -70,6 +70,8 @@ const OCTETS: usize = 64 << 10;
 enum Step {
     /// It was answered.
     Answered,
+    /// It was answered, and is the last.
+    Last,
     /// It was answered, and a worker has to go on: the rest must be sent, or the connection ended.
     Begun,
     /// There is none.
@@ -142,6 +144,7 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
     }
     let timer = match state.phase {
         Phase::Receiving => Timer::KeepAlive,
+        Phase::Lingering => Timer::Linger,
         _ => Timer::Send,
     };
     state.wait(timer, workspace);
@@ -162,6 +165,7 @@ impl Hot<'_, '_> {
         while answered < REQUESTS && self.sent < OCTETS {
             match self.step() {
                 Step::Answered => answered = answered.saturating_add(1),
+                Step::Last => return (answered.saturating_add(1), true),
                 Step::Begun => return (answered.saturating_add(1), false),
                 Step::Nothing => return (answered, true),
                 Step::Defer => return (answered, false),
@@ -311,6 +315,11 @@ impl Hot<'_, '_> {
         self.state.requests = self.state.requests.saturating_add(1);
         self.state.phase = match rest {
             None if is_persistent => return Step::Answered,
+            // The FIN goes with the last octets, which were held back for it.
+            None if self.stream.finish() => {
+                self.state.begin_linger(self.workspace);
+                return Step::Last;
+            }
             None => Phase::Ending,
             Some(fragments) => Phase::Sending(Response::resume(fragments, sent, is_persistent)),
         };

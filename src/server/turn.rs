@@ -89,9 +89,6 @@ const REQUESTS: usize = 16;
 /// Octets that a connection may send in one turn.
 const OCTETS: usize = 256 << 10;
 
-/// How many times as long as without an octet of the peer a connection lingers in all.
-const LINGER_TIMES: u64 = 6;
-
 /// What comes next for a connection.
 pub(super) enum Next {
     /// The next step of the same turn.
@@ -170,7 +167,6 @@ impl<'a> Turn<'a> {
     #[inline(never)]
     fn steps(&mut self, is_late: bool) -> Next {
         if self.sock.data().is_first_look() {
-            self.count(Counter::Accepted);
             self.wait(Timer::Header);
         }
         if self.stream.is_closed() {
@@ -559,9 +555,7 @@ impl<'a> Turn<'a> {
         if !self.stream.finish() && self.stream.shut_down_send().is_err() {
             return Next::End(Close::Abort, Counter::OutOfMemory);
         }
-        let longest = u64::from(self.local.config.linger_timeout).saturating_mul(LINGER_TIMES);
-        self.state.linger_until = self.local.now.saturating_add(longest);
-        self.state.phase = Phase::Lingering;
+        self.state.begin_linger(self.local);
         self.wait(Timer::Linger);
         Next::Go
     }

@@ -239,7 +239,6 @@ impl Worker {
                 continue;
             }
             // It was not looked at yet, or it would have been on the wheel.
-            self.counters.count(Counter::Accepted);
             self.finish(&sock, Close::Orderly, Counter::Closed, may_sleep);
         }
     }

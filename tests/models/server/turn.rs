@@ -69,7 +69,6 @@ impl<'a> Turn<'a> {
 
     pub(super) fn run(mut self, is_late: bool) -> Next {
         if self.sock.data().is_first_look() {
-            self.worker.counters().count(Counter::Accepted);
             self.wait(Timer::Header);
             outcome::tell(|outcome| outcome.accepted += 1);
         }
