@@ -80,10 +80,11 @@ impl<T: Events> Memory<T> {
 pub(crate) struct Sock<T: Events> {
     kind: Kind,
     sk: NonNull<bindings::sock>,
-    socket: UnsafeCell<bindings::socket>,
     pub(super) run_link: llist::Link,
     pub(super) member_link: list::Link,
     rcu: UnsafeCell<bindings::kvfree_rcu_head>,
+    // Begins a cache line: what is before it fills one.
+    socket: UnsafeCell<bindings::socket>,
     refs: Refcount,
     attached: UnsafeCell<bool>,
     /// Whether `state` is borrowed. What the borrower does with the sock calls back.
@@ -143,10 +144,10 @@ impl<T: Events> Sock<T> {
         let object = init!(Self {
             kind: Kind::Connection,
             sk,
-            socket <- pin_init::init_zeroed(),
             run_link: llist::Link::new(),
             member_link: list::Link::new(),
             rcu <- pin_init::init_zeroed(),
+            socket <- pin_init::init_zeroed(),
             refs: Refcount::new(1),
             attached: UnsafeCell::new(false),
             busy: Atomic::new(0),

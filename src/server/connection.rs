@@ -58,6 +58,11 @@ pub(crate) struct Connection {
     deferred_on: Atomic<u32>,
 }
 
+// An octet more, and each connection would take an object of 1024. (The locks of a kernel that
+// checks them are larger.)
+#[cfg(all(CONFIG_64BIT, not(CONFIG_DEBUG_SPINLOCK)))]
+const _: () = assert!(core::mem::size_of::<Sock<Connection>>() <= 512);
+
 impl Connection {
     /// A connection that was admitted.
     pub(super) fn new(admission: Admission) -> Self {
