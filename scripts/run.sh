@@ -5,10 +5,12 @@
 #
 # Serves a directory of this machine with the module, from a virtual machine
 # that runs the stock kernel: prepares what is missing, builds, boots, loads
-# the module and prints the address. Ctrl-C powers the machine off. The
-# directory is shared read-only; a file changed in it is seen within a second.
+# the module and prints the address. Ctrl-C powers the machine off. DOCROOT
+# is shared read-only; a file changed in it is seen within a second. Without
+# it a copy of site/ is served, from memory, where requests are answered
+# fastest: what is shared has to be asked for each time.
 #
-# environment: DOCROOT=DIR  directory to serve (site/)
+# environment: DOCROOT=DIR  directory to serve (a copy of site/)
 #              PORT=N       port on 127.0.0.1 (8080)
 
 . "$(dirname "$0")/lib.sh"
@@ -44,7 +46,12 @@ setpriv --pdeathsig TERM "$repo/scripts/vm.sh" --forward "$port:$port" --share "
 		echo
 		echo "Serving $SITE at http://127.0.0.1:$PORT/  (Ctrl-C powers it off)"
 		' -- '
-	insmod rust-tux.ko docroot=/srv/site port='"$port"' || {
+	docroot='"${DOCROOT:+/srv/site}"'
+	[ -n "$docroot" ] || {
+		docroot=/run/site
+		mkdir "$docroot" && mount -t tmpfs none "$docroot" && cp -R /srv/site/. "$docroot/"
+	}
+	insmod rust-tux.ko docroot="$docroot" port='"$port"' || {
 		dmesg | tail -n 20
 		exit 1
 	}

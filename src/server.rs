@@ -123,6 +123,22 @@ impl Server {
     }
 }
 
+/// Says what is served, and whether its file system lets documents be kept.
+#[inline(never)]
+fn announce(config: &Config) {
+    let root = config.document_root.root();
+    let name = config.document_root.name();
+    let file_system = root.file_system();
+    if root.is_local() {
+        pr_info!("serving {name} ({file_system}), from memory in softirq where it can be\n");
+    } else {
+        pr_info!(
+            "serving {name} ({file_system}), which may change unseen: each request asks the file \
+             system\n"
+        );
+    }
+}
+
 impl knobs::Control for Server {
     fn config(&self) -> Arc<Config> {
         self.settings.lock().config.clone()
@@ -166,6 +182,7 @@ impl knobs::Control for Server {
         let storage = self.keeper.storage();
         let (statistics, memory) = (&self.statistics, &self.memory);
         let running = Running::start(&config, statistics, storage, memory, may_sleep)?;
+        announce(&config);
         let mut settings = self.settings.lock();
         // What was changed meanwhile.
         running.shared().configure(&settings.config);

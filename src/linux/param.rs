@@ -32,14 +32,9 @@ impl Charp {
         if value.is_null() {
             return None;
         }
-        // (`CStr::from_char_ptr()` has an overflow check that the compiler can't prove away.)
-        //
-        // SAFETY: `param_set_charp()` stores a copy that ends in NUL.
-        let len = unsafe { bindings::strlen(value) }.wrapping_add(1);
-        // SAFETY: As above. It is freed after the module's exit, when nothing static of the
-        // module is left.
-        let octets = unsafe { core::slice::from_raw_parts(value, len) };
-        CStr::from_bytes_with_nul(octets).ok()
+        // SAFETY: `param_set_charp()` stores a copy that ends in NUL. It is freed after the
+        // module's exit, when nothing static of the module is left.
+        Some(unsafe { text(value) })
     }
 
     /// Where `param_ops_charp` keeps the value.
@@ -47,6 +42,19 @@ impl Charp {
     pub(crate) const fn as_void_ptr(&self) -> *mut c_void {
         self.0.get().cast()
     }
+}
+
+/// A text of C. (`CStr::from_char_ptr()` has an overflow check that the compiler can't prove away.)
+///
+/// # Safety
+///
+/// `start` ends in NUL, and stays as it is for `'a`.
+pub(super) unsafe fn text<'a>(start: *const c_char) -> &'a CStr {
+    // SAFETY: By the safety requirements.
+    let len = unsafe { bindings::strlen(start) }.wrapping_add(1);
+    // SAFETY: As above.
+    let octets = unsafe { core::slice::from_raw_parts(start, len) };
+    CStr::from_bytes_with_nul(octets).unwrap_or(c"")
 }
 
 /// Makes octets for a section out of text. It runs in the compiler only.

@@ -15,6 +15,7 @@ use super::file::{
     self,
     File, //
 };
+use super::param;
 use core::mem::MaybeUninit;
 use core::ptr::{
     addr_of,
@@ -122,6 +123,24 @@ impl Root {
                 unsafe { walk_undisturbed(&self.path, name, flags) }
             }
         }
+    }
+}
+
+impl Root {
+    /// Whether what is below it on the same file system comes from this machine's memory, see
+    /// [`Path::is_local`].
+    pub(crate) fn is_local(&self) -> bool {
+        // SAFETY: By the type invariant the path is valid.
+        unsafe { bindings::path_get(&self.path) };
+        // INVARIANT: The reference was taken above. A directory in use has an inode.
+        Path { path: self.path }.is_local()
+    }
+
+    /// The type of its file system: "ext4", for one.
+    pub(crate) fn file_system(&self) -> &CStr {
+        // SAFETY: By the type invariant the dentry is valid, and keeps its super block, that its
+        // type, and that its name, which ends in NUL.
+        unsafe { param::text((*(*(*self.path.dentry).d_sb).s_type).name) }
     }
 }
 

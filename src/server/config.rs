@@ -111,6 +111,11 @@ impl Setting for DocumentRoot {
 }
 
 impl DocumentRoot {
+    /// The name that it was given by.
+    pub(super) fn name(&self) -> &CStr {
+        &self.name
+    }
+
     /// The directory.
     pub(crate) fn root(&self) -> &Root {
         &self.root

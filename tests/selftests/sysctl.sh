@@ -30,6 +30,7 @@ compression 644 root
 documentroot 644 root
 error_pages 644 root
 extra_header 644 root
+fastpath 644 root
 generate_cache_control 644 root
 generate_etags 644 root
 generate_last_mod 644 root
@@ -41,6 +42,7 @@ keepalive_timeout 644 root
 linger_limit 644 root
 linger_timeout 644 root
 max_backlog 644 root
+max_cached_documents 644 root
 max_connect 644 root
 max_header_len 644 root
 maxconnect 644 root
@@ -110,6 +112,8 @@ numbers = (
     (["min_receive_rate"], 240, 0, 1073741824, True),
     (["min_send_rate"], 240, 0, 1073741824, True),
     (["keepalive_requests"], 0, 0, 4294967295, True),
+    (["fastpath"], 1, 0, 1, True),
+    (["max_cached_documents"], 65536, 0, 4194304, True),
     (["compression"], 1, 0, 1, True),
     (["http_dir_indexing"], 0, 0, 1, True),
     (["hide_unreadable"], 1, 0, 1, True),

@@ -74,6 +74,8 @@ const ALL: &[(&[&str], Takes)] = &[
     (&["address"], TextLater),
     (&["serverport"], Later(1, 65_535)),
     (&["clientport", "redirect_port"], Number(0, 65_535)),
+    (&["fastpath"], Number(0, 1)),
+    (&["max_cached_documents"], Number(0, 4_194_304)),
     (&["compression"], Number(0, 1)),
     (&["charset"], Text),
     (&["mime_types"], Text),
