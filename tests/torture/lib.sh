@@ -43,7 +43,7 @@ operations=0
 RANDOM=$TEST_SEED
 torture_begin=$EPOCHSECONDS
 # A program may go on for so long, and then has to end.
-python_limit=$((TEST_SECONDS + 300))
+python_limit=$((TEST_SECONDS * 2 + 400))
 
 run() {
 	run_by "" "$@"

@@ -10,7 +10,7 @@
 export docroot
 prepare_faults || echo "# this kernel has no fault injection"
 receive="$(address_of tcp_v4_rcv) $(address_of tcp_v4_early_demux)"
-[ "$((${receive#* } - ${receive% *}))" -gt 0 ] || receive="$(address_of tcp_v4_rcv) $(($(address_of tcp_v4_rcv) + 8192))"
+[ "$((${receive#* } - ${receive% *}))" -gt 0 ] || receive=$(printf '0x%x 0x%x' "$(address_of tcp_v4_rcv)" $(($(address_of tcp_v4_rcv) + 8192)))
 export receive
 
 # Who loads the module is in a memory cgroup that may be too small for that.

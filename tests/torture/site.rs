@@ -77,6 +77,8 @@ enum Content {
     Parts(usize, u64, Vec<(u64, u64)>),
     /// What it was when all was well.
     Learnt(Vec<u8>),
+    /// What the server says itself of this status.
+    Own(&'static str),
     /// There is none.
     None,
 }
@@ -94,6 +96,8 @@ pub struct Kind {
     is_head: bool,
     /// Fields that it has to have.
     fields: Vec<(&'static str, String)>,
+    /// What it is if a file that would be better can't be opened.
+    instead: Option<Content>,
 }
 
 /// The files and what can be asked of them.
@@ -112,7 +116,7 @@ pub struct Site {
 pub enum Outcome {
     /// The answer is what it has to be.
     Right,
-    /// The server said that it can't now.
+    /// The server said that it can't now, or gave what it has instead.
     Busy,
     /// The connection was closed before the answer was whole.
     Cut,
@@ -239,6 +243,7 @@ impl Site {
             404,
             Content::Part(1, 0, 5000),
         );
+        site.last().instead = Some(Content::Own("404 Not Found"));
         put(&root.join("text.txt"), &site.pattern.octets(2, 0, 9000));
         put(&root.join("text.txt.gz"), &site.pattern.octets(3, 0, 4000));
         site.kind(
@@ -254,6 +259,7 @@ impl Site {
             Content::Part(3, 0, 4000),
         );
         site.last().fields.push(("Content-Encoding", "gzip".into()));
+        site.last().instead = Some(Content::Part(2, 0, 9000));
         site.kind(
             "not modified",
             get("/text.txt", &["If-None-Match: *"]),
@@ -363,6 +369,7 @@ impl Site {
             closes: false,
             is_head: false,
             fields: Vec::new(),
+            instead: None,
         });
     }
 
@@ -496,23 +503,19 @@ impl Site {
         if response.status != kind.status {
             return Outcome::Wrong(format!("status {}", response.status));
         }
-        for (name, wanted) in &kind.fields {
-            if response.field(name) != Some(wanted) {
-                return Outcome::Wrong(format!("{name}: {:?}", response.field(name)));
-            }
-        }
-        let is_right = match &kind.content {
-            Content::Part(file, start, len) => {
-                response.content == self.pattern.octets(*file, *start, *len as usize)
-            }
-            Content::Parts(file, size, ranges) => {
-                response.content == self.multipart(*file, *size, ranges, response)
-            }
-            Content::Learnt(octets) => response.content == *octets,
-            Content::None => response.content.is_empty(),
-        };
-        if is_right {
+        let lacks = |(name, wanted): &&(&'static str, String)| response.field(name) != Some(wanted);
+        let lacking = kind.fields.iter().find(lacks);
+        let is_coded = response.field("Content-Encoding").is_some();
+        if lacking.is_none() && self.is_content(&kind.content, response) {
             Outcome::Right
+        } else if kind
+            .instead
+            .as_ref()
+            .is_some_and(|content| !is_coded && self.is_content(content, response))
+        {
+            Outcome::Busy
+        } else if let Some((name, _)) = lacking {
+            Outcome::Wrong(format!("{name}: {:?}", response.field(name)))
         } else {
             let shown = response.content.get(..60).unwrap_or(&response.content);
             Outcome::Wrong(format!(
@@ -523,19 +526,44 @@ impl Site {
         }
     }
 
+    fn is_content(&self, content: &Content, response: &Response) -> bool {
+        match content {
+            Content::Part(file, start, len) => {
+                response.content == self.pattern.octets(*file, *start, *len as usize)
+            }
+            Content::Parts(file, size, ranges) => {
+                response.content == self.multipart(*file, *size, ranges, response)
+            }
+            Content::Learnt(octets) => response.content == *octets,
+            Content::Own(status) => {
+                let text = String::from_utf8_lossy(&response.content);
+                text.starts_with("<!DOCTYPE html>") && text.contains(status)
+            }
+            Content::None => response.content.is_empty(),
+        }
+    }
+
+    /// Whether `octets` are what `content` begins with.
+    fn is_beginning(&self, content: &Content, octets: &[u8]) -> bool {
+        match content {
+            Content::Part(file, start, len) => self
+                .pattern
+                .octets(*file, *start, *len as usize)
+                .starts_with(octets),
+            Content::Learnt(whole) => whole.starts_with(octets),
+            Content::Own(_) => octets.starts_with(b"<!DOCTYPE html>") || octets.len() < 15,
+            Content::Parts(..) | Content::None => true,
+        }
+    }
+
     /// What is wrong with the content of a response that was not whole, if it is.
     fn judge_beginning(&self, kind: &Kind, client: &Client) -> Option<Outcome> {
         if client.begun? != kind.status {
             return None;
         }
-        let is_right = match &kind.content {
-            Content::Part(file, start, len) => self
-                .pattern
-                .octets(*file, *start, *len as usize)
-                .starts_with(&client.unread),
-            Content::Learnt(octets) => octets.starts_with(&client.unread),
-            Content::Parts(..) | Content::None => true,
-        };
+        let is_right = std::iter::once(&kind.content)
+            .chain(&kind.instead)
+            .any(|content| self.is_beginning(content, &client.unread));
         let what = || format!("{} octets before the end are others", client.unread.len());
         (!is_right).then(|| Outcome::Wrong(what()))
     }
