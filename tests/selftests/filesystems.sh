@@ -156,7 +156,7 @@ for type in xfs btrfs vfat; do
 	options=
 	case $type in
 	vfat)
-		command="busybox mkfs.vfat"
+		command="busybox mkdosfs"
 		options=umask=022
 		;;
 	esac
