@@ -49,6 +49,8 @@ pub(crate) struct Connection {
     admission: Admission,
     /// When it must be looked at again, in seconds of the monotonic clock.
     deadline: Atomic<u64>,
+    /// The deadline by which its worker looks at it, whatever that is meanwhile.
+    placed: Atomic<u64>,
     /// Whether it was looked at before.
     seen: Atomic<i32>,
     /// Whether it has ended.
@@ -69,6 +71,7 @@ impl Connection {
         Self {
             admission,
             deadline: Atomic::new(0),
+            placed: Atomic::new(0),
             seen: Atomic::new(0),
             gone: Atomic::new(0),
             deferred_on: Atomic::new(0),
@@ -110,6 +113,16 @@ impl Connection {
     /// Says when it must be looked at again.
     pub(super) fn set_deadline(&self, second: u64) {
         self.deadline.store(second, Relaxed);
+    }
+
+    /// The deadline by which its worker will look at it.
+    pub(super) fn placed(&self) -> u64 {
+        self.placed.load(Relaxed)
+    }
+
+    /// Says by which deadline it will be looked at. Only for its worker.
+    pub(super) fn set_placed(&self, second: u64) {
+        self.placed.store(second, Relaxed);
     }
 
     /// Whether this is the first look at it. Only for its worker.

@@ -149,10 +149,9 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
     };
     state.wait(timer, workspace);
     let deadline = state.deadline(&stream);
-    let before = sock.data().deadline();
     sock.data().set_deadline(deadline);
-    // One that comes earlier has to be told to the worker.
-    is_all && before <= deadline
+    // One before the worker's next look has to be told to it.
+    is_all && sock.data().placed() <= deadline
 }
 
 impl Hot<'_, '_> {

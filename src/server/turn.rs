@@ -166,7 +166,8 @@ impl<'a> Turn<'a> {
     /// Goes from step to step.
     #[inline(never)]
     fn steps(&mut self, is_late: bool) -> Next {
-        if self.sock.data().is_first_look() {
+        // Its first requests may have been answered in softirq.
+        if self.sock.data().is_first_look() && self.state.requests == 0 {
             self.wait(Timer::Header);
         }
         if self.stream.is_closed() {

@@ -27,6 +27,7 @@ use crate::linux::llist::Queue;
 use crate::linux::page_frag::Cache;
 use crate::linux::sock::{
     Close,
+    Locked,
     Sock, //
 };
 use crate::linux::time;
@@ -202,21 +203,33 @@ impl Worker {
         let Some(mut locked) = sock.lock(may_sleep) else {
             return;
         };
-        let before = sock.data().deadline();
         let workspace = &mut local.workspace;
         let next = Turn::new(self, sock, &mut locked, workspace, may_sleep).run(is_late);
-        drop(locked);
         if let Next::End(how, why) = next {
+            drop(locked);
             local.wheel.remove(sock);
             return self.finish(sock, how, why, may_sleep);
         }
-        let deadline = sock.data().deadline();
-        if deadline < before || !local.wheel.has(sock) {
-            local.wheel.set(sock, deadline);
+        // What was set in softirq may be earlier than what the wheel was told.
+        if sock.data().deadline() < sock.data().placed() || !local.wheel.has(sock) {
+            Self::place(sock, &locked, local);
         }
+        drop(locked);
         if matches!(next, Next::Again) {
             self.post(sock);
         }
+    }
+
+    /// Puts `sock`, which is locked so that nobody moves its deadline meanwhile, where it is looked
+    /// at again at its deadline.
+    fn place(
+        sock: &ARef<Sock<Connection>>,
+        _: &Locked<'_, Connection, MaySleep>,
+        local: &mut Local,
+    ) {
+        let deadline = sock.data().deadline();
+        sock.data().set_placed(deadline);
+        local.wheel.set(sock, deadline);
     }
 
     /// Ends `sock`, for the reason `why`.
@@ -313,8 +326,8 @@ impl Worker {
             let is_late = sock.data().deadline() <= local.workspace.now;
             if is_late {
                 self.turn(&sock, true, local, may_sleep);
-            } else {
-                local.wheel.set(&sock, sock.data().deadline());
+            } else if let Some(locked) = sock.lock(may_sleep) {
+                Self::place(&sock, &locked, local);
             }
             this.yield_now();
         }
