@@ -175,12 +175,14 @@ impl Hot<'_, '_> {
 
     /// Answers one request.
     fn step(&mut self) -> Step {
+        let is_last = self.is_last();
         let octets = self.stream.peek(&mut self.workspace.scratch);
         let len = octets.len();
         if len == 0 {
             return Step::Nothing;
         }
-        if len > REQUEST_LEN {
+        // What is the last response of this connection is none of another's.
+        if len > REQUEST_LEN || is_last {
             return self.answer(None);
         }
         let hash = self.hasher.octets(octets);
@@ -189,9 +191,6 @@ impl Hot<'_, '_> {
         let Some(ready) = self.responses.find(hash, octets, second, documents) else {
             return self.answer(Some(hash));
         };
-        if self.is_last() {
-            return self.answer(None);
-        }
         let (is_persistent, status) = (ready.is_persistent, ready.status);
         let whole = ready.fragments.len();
         let sent = match self.stream.send(&ready.fragments, 0, !is_persistent) {
