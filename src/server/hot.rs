@@ -52,6 +52,7 @@ use crate::linux::sock::{
     Sock, //
 };
 use crate::linux::stream::Stream;
+use kernel::prelude::*;
 
 /// Requests that a connection may have answered at a time.
 const REQUESTS: u64 = 16;
@@ -212,7 +213,7 @@ impl Hot<'_, '_> {
     /// if they are few.
     #[inline(never)]
     fn answer(&mut self, hash: Option<Hash>) -> Step {
-        let Some(mut fragments) = self.workspace.take_spare() else {
+        let Ok(mut fragments) = self.workspace.take_fragments(GFP_ATOMIC | __GFP_NOWARN) else {
             return Step::Defer;
         };
         let planned = self.plan(hash, &mut fragments);

@@ -128,15 +128,13 @@ impl Shelf {
         }))
     }
 
-    /// Takes the configuration, if there is a new one, and what softirq has used up. Nothing that
-    /// is ready was made for the new one.
+    /// Takes the configuration, if there is a new one. Nothing that is ready was made for that.
     pub(super) fn refresh(&mut self, shared: &Shared) {
         let before = self.workspace.generation();
         self.workspace.take_config(shared);
         if self.workspace.generation() != before {
             self.responses.clear();
         }
-        self.workspace.restock();
     }
 }
 

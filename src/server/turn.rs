@@ -14,7 +14,6 @@ use super::connection::{
     State,
     Timer, //
 };
-use super::content;
 use super::dispatch::{
     self,
     Action,
@@ -67,7 +66,6 @@ use crate::http::request::{
 use crate::http::response::Status;
 use crate::http::target;
 use crate::linux::context::MaySleep;
-use crate::linux::fragment::Fragments;
 use crate::linux::sock::{
     Close,
     Locked,
@@ -466,8 +464,7 @@ impl<'a> Turn<'a> {
     fn respond(&mut self, plan: Plan) -> Next {
         self.state.scanned = 0;
         self.wait(Timer::Send);
-        let spare = self.local.take_spare().map(Ok);
-        let fragments = spare.unwrap_or_else(|| Fragments::new(content::FRAGMENTS, GFP_KERNEL));
+        let fragments = self.local.take_fragments(GFP_KERNEL);
         let head = self.local.head.get(..plan.len).unwrap_or(&[]);
         let cache = &mut self.local.cache;
         let fragments = fragments.and_then(|mut fragments| {

@@ -17,6 +17,7 @@ use crate::http::request::Limits;
 use crate::linux::fragment::Fragments;
 use crate::linux::page_frag::Cache;
 use crate::linux::time;
+use kernel::alloc::Flags;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -112,23 +113,19 @@ impl Workspace {
         self.generation = generation;
     }
 
-    /// Fragments for a response, if there are some to spare: empty ones.
-    pub(super) fn take_spare(&mut self) -> Option<Fragments> {
-        self.spare.take()
+    /// Fragments for a response, empty ones: those to spare or, if a response that is still being
+    /// sent has them, new ones, allocated by `flags`.
+    pub(super) fn take_fragments(&mut self, flags: Flags) -> Result<Fragments> {
+        match self.spare.take() {
+            Some(fragments) => Ok(fragments),
+            None => Fragments::new(content::FRAGMENTS, flags),
+        }
     }
 
     /// Gives back what a response doesn't use any more.
     pub(super) fn put_spare(&mut self, mut fragments: Fragments) {
         fragments.clear();
         self.spare = Some(fragments);
-    }
-
-    /// Gets fragments for the next response, if there are none. For where one may sleep.
-    pub(super) fn restock(&mut self) {
-        if self.spare.is_none() {
-            // Without memory it is tried again.
-            self.spare = Fragments::new(content::FRAGMENTS, GFP_KERNEL).ok();
-        }
     }
 
     /// When a deadline is that stands for `timer` and begins now.
