@@ -6,7 +6,7 @@
 //! used only if they hold. The octets are in the page cache; an entry has an open file.
 //!
 //! Workers come here for what their shelf hasn't. What doesn't hold any more is thrown out when it
-//! is met, and by a sweep in each second: an entry keeps a file that was deleted on its disk.
+//! is met, and by a sweep in each second, which one of the workers does: an entry keeps a file that was deleted on its disk.
 
 use super::config::{
     copy,
@@ -19,7 +19,10 @@ use super::lookup::{
     Trace, //
 };
 use crate::http::content_coding::Accepted;
-use crate::linux::random;
+use crate::linux::{
+    random,
+    time, //
+};
 use kernel::prelude::*;
 use kernel::rbtree::{
     RBTree,
@@ -38,6 +41,9 @@ use kernel::sync::{
 
 /// Entries that a sweep looks at.
 const SWEEP: usize = 4096;
+
+/// Entries that are looked at without letting others to the table.
+const BATCH: usize = 32;
 
 /// Entries of which the one that was used the longest time ago makes room for another one.
 const SAMPLE: usize = 8;
@@ -110,8 +116,10 @@ pub(super) struct Entry {
     document: Document,
     /// What tells whether it is still what is asked for.
     trace: Trace,
-    /// The second of the monotonic clock in which it was last seen in use.
+    /// The second of the monotonic clock in which it was last in use.
     used: Atomic<u64>,
+    /// Whether it is in the cache. Written with the lock of that.
+    cached: Atomic<i32>,
 }
 
 impl Entry {
@@ -133,7 +141,8 @@ impl Entry {
             accepted: query.accepted,
             document,
             trace,
-            used: Atomic::new(0),
+            used: Atomic::new(time::monotonic_seconds()),
+            cached: Atomic::new(0),
         })
     }
 
@@ -178,6 +187,11 @@ impl Entry {
         self.number
     }
 
+    /// Whether it is in the cache.
+    pub(super) fn is_cached(&self) -> bool {
+        self.cached.load(Relaxed) != 0
+    }
+
     /// Takes note that it was in use at the second `now`.
     pub(super) fn use_at(&self, now: u64) {
         // Written once in a second, so that CPUs don't take the line from each other.
@@ -217,6 +231,34 @@ pub(super) fn kept_below(config: &Config) -> Option<&Arc<DocumentRoot>> {
     (config.max_cached_documents != 0).then_some(&config.document_root)
 }
 
+/// The last sweep. Any worker may do the next.
+pub(super) struct Swept {
+    second: Atomic<u64>,
+    generation: Atomic<u64>,
+}
+
+impl Swept {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self {
+            second: Atomic::new(0),
+            generation: Atomic::new(0),
+        }
+    }
+
+    /// Whether there has been none in the second `now`, unless `is_empty`, or none for that
+    /// `generation` of the configuration.
+    pub(super) fn is_due(&self, now: u64, generation: u64, is_empty: bool) -> bool {
+        (!is_empty && self.second.load(Relaxed) < now) || self.generation.load(Relaxed) < generation
+    }
+
+    /// Takes note of one.
+    pub(super) fn set(&self, now: u64, generation: u64) {
+        self.second.store(now, Relaxed);
+        self.generation.store(generation, Relaxed);
+    }
+}
+
 /// What has become of an entry.
 pub(super) enum Found {
     /// It holds.
@@ -233,6 +275,7 @@ pub(super) struct Cache {
     hasher: Hasher,
     #[pin]
     table: SpinLock<Table>,
+    swept: Swept,
 }
 
 impl Cache {
@@ -249,6 +292,7 @@ impl Cache {
                 },
                 "rust_tux::Cache::table"
             ),
+            swept: Swept::new(),
         })
     }
 
@@ -267,7 +311,10 @@ impl Cache {
         let found = self.table.lock().entries.get(&hash).cloned();
         match found {
             Some(entry) if !entry.is_for(root, query) => Found::Missing,
-            Some(entry) if entry.holds() => Found::Entry(entry),
+            Some(entry) if entry.holds() => {
+                entry.use_at(time::monotonic_seconds());
+                Found::Entry(entry)
+            }
             Some(entry) => {
                 self.remove(&entry);
                 Found::Stale
@@ -303,10 +350,10 @@ impl Cache {
         } else {
             None
         };
-        let replaced = table.entries.insert(node);
-        if replaced.is_none() {
-            table.count = table.count.saturating_add(1);
-        }
+        let replaced = table.take(&entry.hash);
+        entry.cached.store(1, Relaxed);
+        table.entries.insert(node);
+        table.count = table.count.saturating_add(1);
         drop(table);
         // Their files are closed here, which may sleep.
         drop(replaced);
@@ -315,9 +362,15 @@ impl Cache {
         Ok(has_evicted)
     }
 
-    /// Throws out what doesn't hold any more, or may not be kept as `config` says.
-    pub(super) fn sweep(&self, config: &Config) {
-        let root = kept_below(config);
+    /// Throws out what doesn't hold any more, or may not be kept as `config` says, which is of that
+    /// `generation`; unless somebody has done so in the second `now`.
+    pub(super) fn sweep(&self, now: u64, generation: u64, config: &Config) {
+        if !self.swept.is_due(now, generation, false) {
+            return;
+        }
+        // With another configuration nothing may be there any more.
+        let is_new = self.swept.is_due(0, generation, true);
+        self.swept.set(now, generation);
         loop {
             let mut table = self.table.lock();
             if table.count <= config.max_cached_documents {
@@ -327,31 +380,40 @@ impl Cache {
             drop(table);
             drop(oldest);
         }
-        self.sweep_below(root);
+        let most = if is_new { usize::MAX } else { SWEEP };
+        self.sweep_below(kept_below(config), most);
     }
 
-    /// Throws out what doesn't hold any more, or isn't below `root`.
-    fn sweep_below(&self, root: Option<&Arc<DocumentRoot>>) {
-        let mut table = self.table.lock();
-        for _ in 0..SWEEP.min(table.count as usize) {
-            let Some(entry) = table.next() else {
-                break;
-            };
-            if root.is_some_and(|root| entry.is_below(root)) && entry.holds() {
-                continue;
+    /// Throws out what doesn't hold any more, or isn't below `root`. Looks at `most` entries.
+    fn sweep_below(&self, root: Option<&Arc<DocumentRoot>>, most: usize) {
+        let mut left = most.min(self.count() as usize);
+        while left > 0 {
+            let mut stale = None;
+            let mut table = self.table.lock();
+            for _ in 0..BATCH {
+                let Some(entry) = table.next().filter(|_| left > 0) else {
+                    break;
+                };
+                left = left.saturating_sub(1);
+                if root.is_none_or(|root| !entry.is_below(root)) || !entry.holds() {
+                    stale = Some((table.take(&entry.hash), entry));
+                    break;
+                }
             }
-            let node = table.take(&entry.hash);
+            let is_empty = table.count == 0;
             drop(table);
-            drop(node);
-            drop(entry);
-            table = self.table.lock();
+            // Its file is closed here.
+            drop(stale);
+            if is_empty {
+                break;
+            }
         }
     }
 
     /// Throws out everything.
     pub(super) fn clear(&self) {
         while self.count() != 0 {
-            self.sweep_below(None);
+            self.sweep_below(None, SWEEP);
         }
     }
 }
@@ -369,6 +431,7 @@ impl Table {
 
     /// Takes an entry out.
     fn take(&mut self, hash: &Hash) -> Option<RBTreeNode<Hash, Arc<Entry>>> {
+        self.entries.get(hash)?.cached.store(0, Relaxed);
         let node = self.entries.remove_node(hash)?;
         self.count = self.count.saturating_sub(1);
         Some(node)

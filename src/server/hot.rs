@@ -103,7 +103,7 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
     let Some((cpu, shelf)) = worker.store().shelf() else {
         return false;
     };
-    let Some(mut shelf) = shelf.try_lock() else {
+    let Some(mut shelf) = shelf else {
         return false;
     };
     let Shelf {
@@ -187,9 +187,9 @@ impl Hot<'_, '_> {
             return self.answer(None);
         }
         let hash = self.hasher.octets(octets);
-        let second = self.workspace.moment.seconds;
+        let time = (self.workspace.moment.seconds, self.workspace.now);
         let documents = self.documents;
-        let Some(ready) = self.responses.find(hash, octets, second, documents) else {
+        let Some(ready) = self.responses.find(hash, octets, time, documents) else {
             return self.answer(Some(hash));
         };
         let (is_persistent, status) = (ready.is_persistent, ready.status);
@@ -262,6 +262,7 @@ impl Hot<'_, '_> {
         if !entry.holds() {
             return None;
         }
+        entry.use_at(workspace.now);
         let document = entry.document();
         let selected = dispatch::select(&request, document, config, moment.seconds);
         let reply = Reply::new(&request, is_last, config, moment);

@@ -89,13 +89,7 @@ impl Running {
                 cpus.next()
             });
             let counters = statistics.worker(number).ok_or(EINVAL)?;
-            let worker = Worker::new(
-                number,
-                count,
-                counters,
-                self.shared.clone(),
-                self.store.clone(),
-            );
+            let worker = Worker::new(counters, self.shared.clone(), self.store.clone());
             let worker = Arc::new(worker, GFP_KERNEL)?;
             let local = Local::new(config.clone())?;
             self.workers.push_within_capacity(worker.clone())?;

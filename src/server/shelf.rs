@@ -12,7 +12,8 @@ use super::cache::{
     is_same,
     kept_below,
     Entry,
-    Hash, //
+    Hash,
+    Swept, //
 };
 use super::config::{
     Config,
@@ -24,8 +25,15 @@ use super::workspace::Workspace;
 use crate::http::response::Status;
 use crate::linux::fragment::Fragments;
 use crate::linux::page_frag::Cache;
-use crate::linux::try_lock::TryLock;
+use crate::linux::try_lock::{
+    Guard,
+    TryLock, //
+};
 use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 use kernel::sync::Arc;
 
 /// Documents on a shelf, a power of two.
@@ -112,10 +120,101 @@ fn table<T>(len: usize) -> Result<KVVec<Option<T>>> {
     Ok(table)
 }
 
+/// The place of a shelf.
+pub(super) struct Place {
+    shelf: TryLock<Shelf>,
+    /// Whether there may be something on the shelf. Written with the lock.
+    is_used: Atomic<i32>,
+    swept: Swept,
+}
+
+impl Place {
+    /// The place of an empty shelf, to answer as `config` says.
+    pub(super) fn new(config: Arc<Config>) -> Result<Self> {
+        Ok(Self {
+            shelf: TryLock::new(Shelf::new(config)?),
+            is_used: Atomic::new(0),
+            swept: Swept::new(),
+        })
+    }
+
+    /// The shelf, unless somebody is there. Any context.
+    pub(super) fn shelf(&self) -> Option<Guard<'_, Shelf>> {
+        self.shelf.try_lock()
+    }
+
+    /// Whether there is nothing on the shelf.
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_used.load(Relaxed) == 0
+    }
+
+    /// Puts `entry` on the shelf, unless somebody is there. For where one may sleep.
+    pub(super) fn put(&self, entry: Arc<Entry>) {
+        let before = match self.shelf.try_lock() {
+            Some(mut shelf) => {
+                self.is_used.store(1, Relaxed);
+                shelf.documents.put(entry)
+            }
+            None => Some(entry),
+        };
+        // Its file may be closed here.
+        drop(before);
+    }
+
+    /// Throws out what must not be answered any more, unless somebody has done so in the second
+    /// `now` for that `generation` of the configuration. For where one may sleep.
+    pub(super) fn sweep(&self, now: u64, generation: u64, shared: &Shared) {
+        if self.swept.is_due(now, generation, self.is_empty()) && self.sweep_all(shared, false) {
+            self.swept.set(now, generation);
+        }
+    }
+
+    /// Throws out everything. For where one may sleep.
+    pub(super) fn clear(&self, shared: &Shared) {
+        // Whoever is there is gone at once.
+        while !self.sweep_all(shared, true) {}
+    }
+
+    /// Throws out what doesn't hold any more, is cached no longer, or isn't below the document root
+    /// that there is; or everything, if `is_over`. Returns whether all is done: not so if somebody
+    /// was there, or if there was no memory for a new configuration.
+    fn sweep_all(&self, shared: &Shared, is_over: bool) -> bool {
+        let mut place = 0;
+        let mut is_current = is_over;
+        loop {
+            let Some(mut guard) = self.shelf.try_lock() else {
+                return false;
+            };
+            let shelf = &mut *guard;
+            if place == 0 {
+                is_current |= shelf.refresh(shared);
+                shelf.responses.sweep(shelf.workspace.moment.seconds);
+            }
+            let root = kept_below(&shelf.workspace.config).filter(|_| !is_over);
+            let mut stale = None;
+            while place < DOCUMENTS && stale.is_none() && shelf.documents.count() != 0 {
+                stale = shelf.documents.take_stale(place, root);
+                place = place.saturating_add(1);
+            }
+            let is_empty = shelf.documents.count() == 0;
+            if is_empty {
+                shelf.responses.clear();
+                self.is_used.store(0, Relaxed);
+            }
+            drop(guard);
+            // Its file is closed here.
+            drop(stale);
+            if is_empty || place >= DOCUMENTS {
+                return is_current;
+            }
+        }
+    }
+}
+
 impl Shelf {
     /// An empty shelf, to answer as `config` says.
-    pub(super) fn new(config: Arc<Config>) -> Result<TryLock<Self>> {
-        Ok(TryLock::new(Self {
+    fn new(config: Arc<Config>) -> Result<Self> {
+        Ok(Self {
             workspace: Workspace::new(config, Cache::atomic())?,
             documents: Documents {
                 places: table(DOCUMENTS)?,
@@ -125,16 +224,20 @@ impl Shelf {
                 places: table(READY)?,
                 last: table(READY)?,
             },
-        }))
+        })
     }
 
-    /// Takes the configuration, if there is a new one. Nothing that is ready was made for that.
-    pub(super) fn refresh(&mut self, shared: &Shared) {
+    /// Takes the time and, if there is a new one, the configuration. Nothing that is ready was made
+    /// for that. Returns whether it has the one that there is.
+    fn refresh(&mut self, shared: &Shared) -> bool {
+        let current = shared.generation();
         let before = self.workspace.generation();
         self.workspace.take_config(shared);
         if self.workspace.generation() != before {
             self.responses.clear();
         }
+        self.workspace.take_time();
+        self.workspace.generation() >= current
     }
 }
 
@@ -169,7 +272,7 @@ impl Documents {
 
     /// Puts `entry` here, and returns what had to go for it: that is dropped where one may sleep,
     /// when the shelf isn't locked.
-    pub(super) fn put(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
+    fn put(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
         let [first, second] = Self::places_of(entry.hash());
         // What asks for the same goes first; else what is not in use, else what was put there first.
         let is_free = |place: usize| {
@@ -192,22 +295,17 @@ impl Documents {
     }
 
     /// How many there are.
-    pub(super) fn count(&self) -> usize {
+    fn count(&self) -> usize {
         self.count
     }
 
-    /// Takes what is at `place` if it doesn't hold any more, or isn't below `root`; the rest was in
-    /// use at the second `now`.
-    fn take_stale(
-        &mut self,
-        place: usize,
-        root: Option<&Arc<DocumentRoot>>,
-        now: u64,
-    ) -> Option<Arc<Entry>> {
+    /// Takes what is at `place` if it doesn't hold any more, is cached no longer, or isn't below
+    /// `root`.
+    fn take_stale(&mut self, place: usize, root: Option<&Arc<DocumentRoot>>) -> Option<Arc<Entry>> {
         let there = self.places.get_mut(place)?;
         let entry = there.as_ref()?;
-        if root.is_some_and(|root| entry.is_below(root)) && entry.holds() {
-            entry.use_at(now);
+        let is_below = root.is_some_and(|root| entry.is_below(root));
+        if is_below && entry.is_cached() && entry.holds() {
             return None;
         }
         self.count = self.count.saturating_sub(1);
@@ -221,12 +319,13 @@ impl Responses {
         hash.number() & (READY - 1)
     }
 
-    /// Finds the response to `request` in that `second`. Any context.
+    /// Finds the response to `request` in that `second`, which is `now` by the monotonic clock. Any
+    /// context.
     pub(super) fn find(
         &self,
         hash: Hash,
         request: &[u8],
-        second: i64,
+        (second, now): (i64, u64),
         documents: &Documents,
     ) -> Option<&Ready> {
         let ready = self.places.get(Self::place_of(hash))?.as_ref()?;
@@ -234,7 +333,11 @@ impl Responses {
             return None;
         }
         let entry = documents.at(ready.place)?;
-        (entry.number() == ready.number && entry.holds()).then_some(ready)
+        if entry.number() != ready.number || !entry.holds() {
+            return None;
+        }
+        entry.use_at(now);
+        Some(ready)
     }
 
     /// Whether `hash` is that of the request that came before to its place, which it is from now
@@ -270,42 +373,5 @@ impl Responses {
                 *there = None;
             }
         }
-    }
-}
-
-/// Throws out of a shelf what doesn't hold any more, or isn't below the document root that there is;
-/// or everything, if `is_over`. For where one may sleep.
-pub(super) fn sweep(shelf: &TryLock<Shelf>, shared: &Shared, is_over: bool) {
-    let mut place = 0;
-    while place < DOCUMENTS {
-        let Some(mut guard) = shelf.try_lock() else {
-            // Whoever is there is gone at once.
-            if is_over {
-                continue;
-            }
-            return;
-        };
-        let shelf = &mut *guard;
-        if place == 0 {
-            shelf.refresh(shared);
-            shelf.workspace.take_time();
-            shelf.responses.sweep(shelf.workspace.moment.seconds);
-        }
-        if is_over {
-            shelf.responses.clear();
-        }
-        if shelf.documents.count() == 0 {
-            return;
-        }
-        let workspace = &shelf.workspace;
-        let root = kept_below(&workspace.config).filter(|_| !is_over);
-        let mut stale = None;
-        while place < DOCUMENTS && stale.is_none() {
-            stale = shelf.documents.take_stale(place, root, workspace.now);
-            place = place.saturating_add(1);
-        }
-        drop(guard);
-        // Its file is closed here.
-        drop(stale);
     }
 }

@@ -9,11 +9,11 @@ use super::cache::{
 use super::config::Config;
 use super::shared::Shared;
 use super::shelf::{
-    self,
+    Place,
     Shelf, //
 };
 use crate::linux::context::MaySleep;
-use crate::linux::try_lock::TryLock;
+use crate::linux::try_lock::Guard;
 use kernel::cpu::{
     nr_cpu_ids,
     CpuId, //
@@ -27,7 +27,7 @@ pub(super) struct Store {
     #[pin]
     cache: Cache,
     /// One for each number of a CPU.
-    shelves: KVVec<TryLock<Shelf>>,
+    shelves: KVVec<Place>,
 }
 
 impl Store {
@@ -36,7 +36,7 @@ impl Store {
         let cpus = usize::try_from(nr_cpu_ids())?;
         let mut shelves = KVVec::with_capacity(cpus, GFP_KERNEL)?;
         for _ in 0..cpus {
-            shelves.push_within_capacity(Shelf::new(config.clone())?)?;
+            shelves.push_within_capacity(Place::new(config.clone())?)?;
         }
         Arc::pin_init(
             pin_init!(Self {
@@ -52,46 +52,47 @@ impl Store {
         &self.cache
     }
 
-    /// The number of this CPU, and its shelf.
-    pub(super) fn shelf(&self) -> Option<(u32, &TryLock<Shelf>)> {
+    /// The number of this CPU, and its shelf, unless somebody is there.
+    pub(super) fn shelf(&self) -> Option<(u32, Option<Guard<'_, Shelf>>)> {
         let cpu = CpuId::current().as_u32();
-        Some((cpu, self.shelves.get(usize::try_from(cpu).ok()?)?))
+        let place = self.shelves.get(usize::try_from(cpu).ok()?)?;
+        Some((cpu, place.shelf()))
     }
 
     /// Puts `entry` on the shelf of `cpu`.
     pub(super) fn shelve(&self, cpu: u32, entry: Arc<Entry>, _: &MaySleep) {
         let shelf = usize::try_from(cpu).ok();
-        let shelf = shelf.and_then(|cpu| self.shelves.get(cpu));
-        let before = match shelf.and_then(TryLock::try_lock) {
-            Some(mut shelf) => shelf.documents.put(entry),
-            None => Some(entry),
-        };
-        // Its file may be closed here.
-        drop(before);
+        if let Some(place) = shelf.and_then(|cpu| self.shelves.get(cpu)) {
+            place.put(entry);
+        }
     }
 
-    /// Throws out what must not be answered any more, from the shelves of every `count`th CPU from
-    /// `first` on.
+    /// Whether nothing is kept. Whoever adds something doesn't rest until it is gone, and so sees to
+    /// it that it is thrown out in time.
+    pub(super) fn is_empty(&self) -> bool {
+        self.cache.count() == 0 && self.shelves.iter().all(Place::is_empty)
+    }
+
+    /// Throws out what must not be answered any more, or may not be kept as `config` says, which is
+    /// of that `generation`; what nobody has looked at in the second `now`.
     pub(super) fn sweep(
         &self,
-        first: usize,
-        count: usize,
+        now: u64,
+        generation: u64,
         config: &Config,
         shared: &Shared,
         _: &MaySleep,
     ) {
-        for shelf in self.shelves.iter().skip(first).step_by(count.max(1)) {
-            shelf::sweep(shelf, shared, false);
+        for place in &self.shelves {
+            place.sweep(now, generation, shared);
         }
-        if first == 0 {
-            self.cache.sweep(config);
-        }
+        self.cache.sweep(now, generation, config);
     }
 
     /// Throws out all documents. For who ends.
     pub(super) fn clear(&self, shared: &Shared, _: &MaySleep) {
-        for shelf in &self.shelves {
-            shelf::sweep(shelf, shared, true);
+        for place in &self.shelves {
+            place.clear(shared);
         }
         self.cache.clear();
     }

@@ -46,9 +46,6 @@ use kernel::task::Task;
 
 /// What others see of a worker.
 pub(crate) struct Worker {
-    /// Its number, and how many there are.
-    number: usize,
-    count: usize,
     counters: Arc<Counters>,
     queue: Queue<Connection>,
     /// Whether somebody on the queue has asked for a turn at once.
@@ -69,8 +66,6 @@ pub(crate) struct Local {
     /// it.
     tried: u64,
     wheel: Wheel,
-    /// The second in which what is cached was swept, and for which configuration.
-    swept: (u64, u64),
 }
 
 impl Local {
@@ -80,7 +75,6 @@ impl Local {
         Ok(Self {
             tried: 0,
             wheel: Wheel::new(workspace.now)?,
-            swept: (0, 0),
             workspace,
         })
     }
@@ -94,17 +88,9 @@ impl Local {
 }
 
 impl Worker {
-    /// A worker without a thread, the one with that number of `count`.
-    pub(super) fn new(
-        number: usize,
-        count: usize,
-        counters: Arc<Counters>,
-        shared: Arc<Shared>,
-        store: Arc<Store>,
-    ) -> Self {
+    /// A worker without a thread.
+    pub(super) fn new(counters: Arc<Counters>, shared: Arc<Shared>, store: Arc<Store>) -> Self {
         Self {
-            number,
-            count,
             counters,
             queue: Queue::new(),
             is_wanted: Atomic::new(0),
@@ -269,10 +255,10 @@ impl Run for Worker {
             // With the thread's own credentials: to listen on a low port takes a capability.
             self.shared
                 .attend(local.workspace.now, &self.counters, may_sleep);
-            self.sweep(&mut local, may_sleep);
+            self.sweep(&local, may_sleep);
             let is_quiet = local.wheel.is_empty()
                 && !self.shared.wants_attention_later()
-                && self.store.cache().count() == 0;
+                && self.store.is_empty();
             let timeout = (!is_quiet).then(time::second);
             let is_awaited = || {
                 self.is_wanted.load(Relaxed) != 0
@@ -295,16 +281,11 @@ impl Run for Worker {
 impl Worker {
     /// Throws out what must not be answered any more, once in a second and after each change of the
     /// configuration.
-    fn sweep(&self, local: &mut Local, may_sleep: &MaySleep) {
+    fn sweep(&self, local: &Local, may_sleep: &MaySleep) {
         let workspace = &local.workspace;
-        let generation = workspace.generation();
-        if local.swept == (workspace.now, generation) {
-            return;
-        }
-        local.swept = (workspace.now, generation);
-        let config = &workspace.config;
-        let (number, count, shared) = (self.number, self.count, &self.shared);
-        self.store.sweep(number, count, config, shared, may_sleep);
+        let (now, generation) = (workspace.now, workspace.generation());
+        let (config, shared) = (&workspace.config, &self.shared);
+        self.store.sweep(now, generation, config, shared, may_sleep);
     }
 
     /// Serves whoever has a turn now. Files are opened with the credentials of the caller.

@@ -152,6 +152,77 @@ for others in range(2):
             pairs.add(tuple(pair))
 is_("the first of two responses says nothing of the end, the second does", pairs, {(None, "close")})
 sysctl("keepalive_requests", "0")
+
+# ---- what was deleted is given back, whoever has it
+
+def free():
+    os.sync()
+    return os.statvfs(docroot).f_bfree * os.statvfs(docroot).f_bsize
+
+SIZE = 32 << 20
+for accepted_on in cpus[:2]:
+    for asked_on in cpus[:2]:
+        path = put("deleted", bytes(SIZE))
+        os.sync()
+        restart()
+        time.sleep(1.5)
+        stay_on(accepted_on)
+        with Connection() as c:
+            time.sleep(0.1)
+            stay_on(asked_on)
+            for _ in range(6):
+                c.send(request("/deleted", "Range: bytes=0-9"))
+                c.response()
+        full = free()
+        os.unlink(path)
+        is_free = wait_until(lambda: free() > full + SIZE // 2, 8)
+        true("a deleted file's space is given back: accepted on CPU %d, asked for on %d" % (accepted_on, asked_on), is_free, stat())
+stay_on(CLIENT)
+
+# ---- no more is kept than may be
+
+restart()
+for number in range(9):
+    put("kept%d" % number, b"%d" % number)
+time.sleep(0.1)
+
+def misses(*numbers):
+    """How many of them are not cached."""
+    before = stat()
+    with Connection() as c:
+        for number in numbers:
+            c.send(request("/kept%d" % number))
+            c.response()
+    return grown("cache_misses", before)
+
+sysctl("max_cached_documents", "1")
+warm("/kept0")
+before = stat()
+misses(0)
+is_("one document is kept where one may be", grown("fastpath_answered", before), 1)
+misses(1, 1)
+time.sleep(2.5)
+before = stat()
+is_("what made room for another is not on a shelf", (misses(0), grown("fastpath_answered", before)), (1, 0))
+sysctl("max_cached_documents", "0")
+before = stat()
+misses(0, 0, 0, 0)
+time.sleep(0.1)
+is_("where none may be kept, nothing is answered in softirq", grown("fastpath_answered", before), 0)
+
+sysctl("max_cached_documents", "8")
+for fastpath in "0", "1":
+    sysctl("fastpath", fastpath)
+    restart()
+    misses(*range(8))
+    misses(*range(8))
+    time.sleep(1.1)
+    for _ in range(4):
+        misses(*range(1, 8))
+    time.sleep(1.1)
+    misses(8)
+    is_("what was not used for the longest time makes room, fastpath=%s" % fastpath, misses(*range(1, 9)), 0)
+sysctl("max_cached_documents", "65536")
 END_OF_PYTHON
 } >"$tmp/kept.py"
 python_checks <"$tmp/kept.py"

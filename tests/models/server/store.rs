@@ -17,18 +17,13 @@ impl Store {
         Ok(Arc::new(Self, GFP_KERNEL)?)
     }
 
-    /// Itself.
-    pub(super) fn cache(&self) -> &Self {
-        self
-    }
-
-    /// None.
-    pub(super) fn count(&self) -> u32 {
-        0
+    /// Always.
+    pub(super) fn is_empty(&self) -> bool {
+        true
     }
 
     /// There is nothing to throw out.
-    pub(super) fn sweep(&self, _: usize, _: usize, _: &Config, _: &Shared, _: &MaySleep) {}
+    pub(super) fn sweep(&self, _: u64, _: u64, _: &Config, _: &Shared, _: &MaySleep) {}
 
     /// There is nothing to throw out.
     pub(super) fn clear(&self, _: &Shared, _: &MaySleep) {}
