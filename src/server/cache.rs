@@ -67,12 +67,13 @@ pub(super) struct Hasher(u64);
 impl Hasher {
     /// Another one each time.
     pub(super) fn new() -> Self {
-        Self(random::u64() | 1)
+        Self(random::u64())
     }
 
     /// One step.
     fn mix(self, hash: u64, word: u64) -> u64 {
-        let mixed = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ self.0);
+        // Odd, or the upper bits of a word would be lost.
+        let mixed = (hash ^ word).wrapping_mul(self.0 | 1);
         mixed ^ (mixed >> 29)
     }
 

@@ -223,6 +223,30 @@ for fastpath in "0", "1":
     misses(8)
     is_("what was not used for the longest time makes room, fastpath=%s" % fastpath, misses(*range(1, 9)), 0)
 sysctl("max_cached_documents", "65536")
+
+# ---- different names are different
+
+PAIRS = [(b"name000%c" % (48 ^ 0), b"name000%c" % (48 ^ bit)) for bit in (64, 1, 2, 4, 8)]
+for pair in PAIRS:
+    for name in pair:
+        put(name, name)
+sysctl("fastpath", "0")
+misses = []
+for _ in range(6):
+    restart()
+    with Connection() as c:
+        def round():
+            for pair in PAIRS:
+                for name in pair * 2:
+                    c.send(request(b"/" + name))
+                    if c.response().body != name:
+                        not_ok("the content of %r" % name)
+        round()
+        before = stat()
+        round()
+        misses.append(grown("cache_misses", before))
+is_("names that differ in a bit don't take each other's place", misses, [0] * 6)
+sysctl("fastpath", "1")
 END_OF_PYTHON
 } >"$tmp/kept.py"
 python_checks <"$tmp/kept.py"
