@@ -12,6 +12,11 @@ export docroot
 # One descriptor for each client.
 ulimit -n 200000
 sysctl -qw fs.file-max=500000 net.core.somaxconn=16384
+# Readers who don't read would fill what all of TCP may have. Beyond that each
+# socket, idle ones too, has an equal share, and a reader with more than its share
+# drops what comes, which is sent again after up to two minutes. Less than a file
+# is sent ahead, but more than a segment, whose acknowledgement may be delayed.
+sysctl -qw net.ipv4.tcp_mem='262144 262144 524288' net.ipv4.tcp_wmem='4096 16384 262144'
 load backlog=16384
 sysctl_set max_connect 4194304
 for name in header_timeout body_timeout send_timeout; do

@@ -296,6 +296,18 @@ fn counter(name: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// How often TCP has begun to be short of memory.
+fn pressures() -> u64 {
+    let text = fs::read_to_string("/proc/net/netstat").unwrap();
+    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt: "));
+    let (names, numbers) = (lines.next().unwrap(), lines.next().unwrap());
+    let mut both = names.split(' ').zip(numbers.split(' '));
+    let (_, number) = both
+        .find(|(name, _)| *name == "TCPMemoryPressures")
+        .unwrap();
+    number.parse().unwrap()
+}
+
 fn sysctl(name: &str, value: &str) {
     fs::write(format!("/proc/sys/net/http/{name}"), value)
         .unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -316,6 +328,7 @@ fn main() {
     let status = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     assert_eq!(status, 0, "setrlimit: {}", io::Error::last_os_error());
     let mut operations = 0;
+    let short = pressures();
 
     println!("# without a crowd:");
     let before = latency(&site, seconds / 10.0, &mut operations);
@@ -476,15 +489,26 @@ fn main() {
         failures.is_empty(),
         || failures.join("\n"),
     );
-    let failures: Vec<String> = slow
-        .iter_mut()
-        .filter_map(|one| one.finish(&site.pattern).err())
-        .collect();
+    let (begin, mut longest) = (Instant::now(), Duration::ZERO);
+    let mut failures = Vec::new();
+    for one in &mut slow {
+        let begin = Instant::now();
+        failures.extend(one.finish(&site.pattern).err());
+        longest = longest.max(begin.elapsed());
+    }
+    println!(
+        "# {count} slow clients come to their end in {:.1?}, the slowest in {longest:.1?}",
+        begin.elapsed()
+    );
     check(
         "slow clients are served to the end",
         failures.is_empty(),
         || failures.join("\n"),
     );
+    let short = pressures() - short;
+    check("TCP was not short of memory", short == 0, || {
+        format!("it was {short} times")
+    });
     drop(slow);
 
     // The idle ones are still there, and still served.
