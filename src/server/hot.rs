@@ -129,10 +129,10 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
     };
     let (answered, is_all) = hot.run();
     let sent = hot.sent;
+    if !is_all {
+        sock.data().set_deferred_on(cpu);
+    }
     if answered == 0 {
-        if !is_all {
-            sock.data().set_deferred_on(cpu);
-        }
         return is_all;
     }
     let counters = worker.counters();

@@ -136,13 +136,18 @@ impl<'a> Turn<'a> {
     #[inline(never)]
     pub(super) fn run(mut self, is_late: bool) -> Next {
         let next = self.steps(is_late);
-        if let Some(missed) = self.local.missed.take() {
-            self.cache(&missed);
-        }
+        self.cache_missed();
         next
     }
 
-    /// Caches what was found for the last request.
+    /// Caches what was found for the request that was answered last, whose name is still here.
+    fn cache_missed(&mut self) {
+        if let Some(missed) = self.local.missed.take() {
+            self.cache(&missed);
+        }
+    }
+
+    /// Caches what was found.
     #[inline(never)]
     fn cache(&mut self, missed: &Missed) {
         let local = &mut *self.local;
@@ -274,6 +279,7 @@ impl<'a> Turn<'a> {
     /// Reads a request, and begins its response. `opened` is what was opened for it before.
     #[inline(never)]
     fn receive(&mut self, opened: Option<Opened>) -> Next {
+        self.cache_missed();
         let octets = self.stream.peek(&mut self.local.scratch);
         let len = octets.len();
         let is_same = self.state.scanned > 0
