@@ -116,6 +116,10 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
     }
     workspace.take_time();
     let (state, mut stream) = locked.parts();
+    // A head that comes in pieces is not read anew with each of them: the worker looks at those.
+    if state.scanned > 0 {
+        return false;
+    }
     let was_idle = stream.is_send_queue_empty();
     let mut hot = Hot {
         worker,

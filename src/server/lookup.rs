@@ -449,6 +449,8 @@ impl<const TRACED: bool> Names<'_, TRACED> {
                 });
                 return Ok(Some((found, attributes)));
             }
+            // What can't be traced is not kept.
+            return Ok(None);
         }
         let Some(found) = self.find(parts, Coding::Identity, self.reach.mode())? else {
             return Ok(None);

@@ -323,7 +323,8 @@ impl<'a> Turn<'a> {
         let resolve = |query: &Query<'_>| {
             let (found, is_cached) = lookup::find(config, query, buffer, sock, may_sleep)?;
             let is_asked = asked.is_some_and(|name| core::ptr::eq(name, query.path.name));
-            if !is_cached && is_asked && matches!(found, Resolution::File(_)) {
+            let may_keep = config.max_cached_documents != 0 && !is_cached && is_asked;
+            if may_keep && matches!(found, Resolution::File(_)) {
                 *missed = Some(Missed {
                     len: query.path.name.len(),
                     is_directory: query.path.is_directory,
