@@ -153,6 +153,14 @@ impl Lanes {
         !(lane.is_silent(now) && (is_full || is_crowded))
     }
 
+    /// Takes note that a connection doesn't wait any more in a lane, and returns that.
+    fn stop_waiting(&mut self, index: usize) -> Option<&mut Lane> {
+        self.connections = self.connections.saturating_sub(1);
+        let lane = self.lanes.get_mut(index)?;
+        lane.connections = lane.connections.saturating_sub(1);
+        Some(lane)
+    }
+
     /// Takes the first job of a lane that may begin.
     fn begin(&mut self, index: usize, now: u64) -> Option<Arc<Job>> {
         let lane = self.lanes.get_mut(index)?;
@@ -310,9 +318,7 @@ impl Storage {
     pub(super) fn answered(&self, index: usize) {
         let now = time::monotonic_seconds();
         let mut lanes = self.lanes.lock();
-        lanes.connections = lanes.connections.saturating_sub(1);
-        if let Some(lane) = lanes.lanes.get_mut(index) {
-            lane.connections = lane.connections.saturating_sub(1);
+        if let Some(lane) = lanes.stop_waiting(index) {
             lane.heard = now;
         }
     }
@@ -321,13 +327,11 @@ impl Storage {
     /// job runs.
     pub(super) fn forget(&self, ticket: Ticket, is_abandoned: bool) -> Option<Arc<Job>> {
         let mut lanes = self.lanes.lock();
-        lanes.connections = lanes.connections.saturating_sub(1);
         lanes.abandoned = lanes.abandoned.saturating_add(u32::from(is_abandoned));
         let node = lanes.waiting.remove_node(&ticket);
         let is_waiting = u32::from(node.is_some());
         lanes.waiting_count = lanes.waiting_count.saturating_sub(is_waiting);
-        if let Some(lane) = lanes.lanes.get_mut(ticket.0) {
-            lane.connections = lane.connections.saturating_sub(1);
+        if let Some(lane) = lanes.stop_waiting(ticket.0) {
             lane.waiting = lane.waiting.saturating_sub(is_waiting);
         }
         drop(lanes);
