@@ -6,7 +6,8 @@
 //! used only if they hold. The octets are in the page cache; an entry has an open file.
 //!
 //! Workers come here for what their shelf hasn't. What doesn't hold any more is thrown out when it
-//! is met, and by a sweep in each second, which one of the workers does: an entry keeps a file that was deleted on its disk.
+//! is met, and by a sweep in each second, which one of the workers does: an entry keeps a file that
+//! was deleted on its disk.
 
 use super::config::{
     copy,
@@ -346,12 +347,12 @@ impl Cache {
             drop(node);
             return Ok(false);
         }
+        let replaced = table.take(&entry.hash);
         let evicted = if table.count >= limit {
             table.take_oldest()
         } else {
             None
         };
-        let replaced = table.take(&entry.hash);
         entry.cached.store(1, Relaxed);
         table.entries.insert(node);
         table.count = table.count.saturating_add(1);
