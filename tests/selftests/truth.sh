@@ -199,12 +199,15 @@ def renamed_over():
         os.rename(new, path)
         yield 200, octets
 
-def exchanged():
-    octets = [put_content(), put_content(other)]
+def exchanged(one, another, octets):
+    """What is `one` now for another, of which `octets` are those of the file to be seen."""
     while True:
-        exchange(path, other)
+        exchange(one, another)
         octets.reverse()
         yield 200, octets[0]
+
+def file_exchanged():
+    return exchanged(path, other, [put_content(), put_content(other)])
 
 def removed():
     while True:
@@ -212,20 +215,12 @@ def removed():
         yield 404, None
         yield 200, put_content()
 
-def file_mode():
+def mode(of, private, public):
     octets = put_content()
     while True:
-        os.chmod(path, 0o600)
+        os.chmod(of, private)
         yield 403, None
-        os.chmod(path, 0o644)
-        yield 200, octets
-
-def directory_mode(above):
-    octets = put_content()
-    while True:
-        os.chmod(above, 0o700)
-        yield 403, None
-        os.chmod(above, 0o755)
+        os.chmod(of, public)
         yield 200, octets
 
 def owner(of, mode):
@@ -249,21 +244,12 @@ def listed(of, mode):
         os.removexattr(of, "system.posix_acl_access")
         yield 200, octets
 
-def directory_renamed(above):
+def renamed(above, away):
     octets = put_content()
     while True:
-        os.rename(above, above + ".away")
+        os.rename(above, away)
         yield 404, None
-        os.rename(above + ".away", above)
-        yield 200, octets
-
-def directory_moved_out():
-    octets = put_content()
-    out = os.path.join(directory, "out")
-    while True:
-        os.rename(b, out)
-        yield 404, None
-        os.rename(out, b)
+        os.rename(away, above)
         yield 200, octets
 
 def second_tree():
@@ -273,13 +259,8 @@ def second_tree():
     return tree, put_content(os.path.join(tree, "b/file.html"))
 
 def directory_exchanged():
-    octets = [put_content()]
     tree, another = second_tree()
-    octets.append(another)
-    while True:
-        exchange(a, tree)
-        octets.reverse()
-        yield 200, octets[0]
+    return exchanged(a, tree, [put_content(), another])
 
 def directory_made_anew():
     while True:
@@ -425,22 +406,22 @@ content_kinds = {
     "stored into, and unmapped": lambda: mapped(close=True),
     "read and stored into, and unmapped": lambda: mapped(read_first=True, close=True),
     "another renamed over it": renamed_over,
-    "exchanged for another": exchanged,
+    "exchanged for another": file_exchanged,
     "changed in quick succession": in_quick_succession,
 }
 kinds = {
     "removed and made": removed,
-    "its mode": file_mode,
-    "the mode of its directory": lambda: directory_mode(b),
-    "the mode of the directory above": lambda: directory_mode(a),
-    "the mode of the document root": lambda: directory_mode(site),
+    "its mode": lambda: mode(path, 0o600, 0o644),
+    "the mode of its directory": lambda: mode(b, 0o700, 0o755),
+    "the mode of the directory above": lambda: mode(a, 0o700, 0o755),
+    "the mode of the document root": lambda: mode(site, 0o700, 0o755),
     "its owner": lambda: owner(path, 0o004),
     "the owner of a directory": lambda: owner(a, 0o001),
     "its access control list": lambda: listed(path, 0o644),
     "the access control list of a directory": lambda: listed(b, 0o755),
-    "its directory renamed": lambda: directory_renamed(b),
-    "the directory above renamed": lambda: directory_renamed(a),
-    "its directory moved out and in": directory_moved_out,
+    "its directory renamed": lambda: renamed(b, b + ".away"),
+    "the directory above renamed": lambda: renamed(a, a + ".away"),
+    "its directory moved out and in": lambda: renamed(b, os.path.join(directory, "out")),
     "a directory exchanged for another": directory_exchanged,
     "its directory removed and made": directory_made_anew,
     "a symbolic link in its place": link_to_file,
