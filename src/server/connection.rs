@@ -17,6 +17,9 @@
 //! still unread in the socket, and is parsed again when the file is there. `Draining` passes over
 //! the request's body. `Lingering` has sent the last octets and a FIN, and throws away what still
 //! comes, so that no RST overtakes the response (RFC 9112 9.6).
+//!
+//! What is answered in softirq stays in `Receiving`, or goes on in `Sending` or `Lingering`; in
+//! `Ending` a worker has to send the FIN.
 
 use super::dispatch::Reason;
 use super::hot;

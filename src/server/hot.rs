@@ -92,6 +92,8 @@ struct Hot<'a, 'b> {
     hasher: Hasher,
     /// Octets that were sent.
     sent: usize,
+    /// Whether the shelf has not what was asked for last.
+    is_missing: bool,
 }
 
 /// Answers the requests that have come. Returns whether that is all that there is to do; if not, a
@@ -100,10 +102,7 @@ struct Hot<'a, 'b> {
 pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection, Softirq>) -> bool {
     let worker = sock.data().worker();
     let shared = worker.shared();
-    let Some((cpu, shelf)) = worker.store().shelf() else {
-        return false;
-    };
-    let Some(mut shelf) = shelf else {
+    let Some((cpu, mut shelf)) = worker.store().shelf() else {
         return false;
     };
     let Shelf {
@@ -130,10 +129,11 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
         responses,
         hasher: worker.store().cache().hasher(),
         sent: 0,
+        is_missing: false,
     };
     let (answered, is_all) = hot.run();
     let sent = hot.sent;
-    if !is_all {
+    if hot.is_missing {
         sock.data().set_deferred_on(cpu);
     }
     if answered == 0 {
@@ -143,7 +143,6 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
     counters.add(Counter::Requests, answered);
     counters.add(Counter::AnsweredAtOnce, answered);
     counters.add(Counter::OctetsSent, sent as u64);
-    state.scanned = 0;
     if was_idle {
         state.begin_pace(&stream, workspace);
     }
@@ -169,13 +168,16 @@ impl Hot<'_, '_> {
         while answered < REQUESTS && self.sent < OCTETS {
             match self.step() {
                 Step::Answered => answered = answered.saturating_add(1),
+                Step::Nothing => return (answered, true),
                 Step::Last => return (answered.saturating_add(1), true),
                 Step::Begun => return (answered.saturating_add(1), false),
-                Step::Nothing => return (answered, true),
                 Step::Defer => return (answered, false),
             }
+            if self.stream.unread() == 0 {
+                return (answered, true);
+            }
         }
-        (answered, self.stream.unread() == 0)
+        (answered, false)
     }
 
     /// Answers one request.
@@ -188,13 +190,13 @@ impl Hot<'_, '_> {
         }
         // What is the last response of this connection is none of another's.
         if len > REQUEST_LEN || is_last {
-            return self.answer(None);
+            return self.answer(None, is_last);
         }
         let hash = self.hasher.octets(octets);
         let time = (self.workspace.moment.seconds, self.workspace.now);
         let documents = self.documents;
         let Some(ready) = self.responses.find(hash, octets, time, documents) else {
-            return self.answer(Some(hash));
+            return self.answer(Some(hash), is_last);
         };
         let (is_persistent, status) = (ready.is_persistent, ready.status);
         let whole = ready.fragments.len();
@@ -202,9 +204,14 @@ impl Hot<'_, '_> {
             Ok(sent) if sent > 0 => sent,
             Ok(_) | Err(_) => return Step::Defer,
         };
-        let rest = (sent < whole).then(|| ready.fragments.share().ok());
+        let rest = (sent < whole).then(|| ready.fragments.share());
         self.stream.consume(len);
-        self.begun(status, is_persistent, sent, rest)
+        self.count(status, sent);
+        match rest {
+            // Without memory for the rest the connection ends.
+            Some(rest) => self.go_on(Response::resume(rest.ok(), sent, is_persistent)),
+            None => self.end(is_persistent),
+        }
     }
 
     /// Whether the next response is the last one that the connection may have.
@@ -214,13 +221,13 @@ impl Hot<'_, '_> {
     }
 
     /// Answers one request by a document that is here. `hash` is that of all octets that have come,
-    /// if they are few.
+    /// if they are few; `is_last` says that the connection may have no other response.
     #[inline(never)]
-    fn answer(&mut self, hash: Option<Hash>) -> Step {
+    fn answer(&mut self, hash: Option<Hash>, is_last: bool) -> Step {
         let Ok(mut fragments) = self.workspace.take_fragments(GFP_ATOMIC | __GFP_NOWARN) else {
             return Step::Defer;
         };
-        let planned = self.plan(hash, &mut fragments);
+        let planned = self.plan(hash, is_last, &mut fragments);
         let Some(planned) = planned else {
             self.workspace.put_spare(fragments);
             return Step::Defer;
@@ -235,17 +242,22 @@ impl Hot<'_, '_> {
             }
         };
         self.stream.consume(planned.head_len);
+        self.count(planned.status, sent);
         if sent < whole {
-            return self.begun(planned.status, is_persistent, sent, Some(Some(fragments)));
+            return self.go_on(Response::resume(Some(fragments), sent, is_persistent));
         }
         self.workspace.put_spare(fragments);
-        self.begun(planned.status, is_persistent, sent, None)
+        self.end(is_persistent)
     }
 
     /// Reads a request, decides, and puts the response into `fragments`; `None` if a worker has to.
     #[inline(never)]
-    fn plan(&mut self, hash: Option<Hash>, fragments: &mut Fragments) -> Option<Planned> {
-        let is_last = self.is_last();
+    fn plan(
+        &mut self,
+        hash: Option<Hash>,
+        is_last: bool,
+        fragments: &mut Fragments,
+    ) -> Option<Planned> {
         let workspace = &mut *self.workspace;
         let octets = self.stream.peek(&mut workspace.scratch);
         let mut request = Request::new();
@@ -262,25 +274,26 @@ impl Hot<'_, '_> {
         let query = dispatch::query(&request, path, config);
         let wanted = self.hasher.query(&query);
         let root = &config.document_root;
-        let (place, entry) = self.documents.find(wanted, root, &query)?;
-        if !entry.holds() {
+        let found = self.documents.find(wanted, root, &query);
+        let Some((place, entry)) = found.filter(|(_, entry)| entry.holds()) else {
+            self.is_missing = true;
             return None;
-        }
+        };
         entry.use_at(workspace.now);
         let document = entry.document();
         let selected = dispatch::select(&request, document, config, moment.seconds);
         let reply = Reply::new(&request, is_last, config, moment);
+        let content = reply.content_at_once(&selected, document)?;
+        if content.len() > CONTENT {
+            return None;
+        }
         let plan = reply.plan_at_once(&selected, document, &path, &mut workspace.head)?;
         let head = workspace.head.get(..plan.len)?;
         workspace.cache.append(head, fragments).ok()?;
-        let len = plan.range.len();
-        if len > CONTENT {
-            return None;
-        }
-        let len = usize::try_from(len).ok()?;
+        let len = usize::try_from(content.len()).ok()?;
         let filled = document
             .file
-            .resident_at_once(plan.range.first, len, fragments);
+            .resident_at_once(content.first, len, fragments);
         if filled != len {
             return None;
         }
@@ -305,28 +318,30 @@ impl Hot<'_, '_> {
         })
     }
 
-    /// Takes note of a response of which `sent` octets were sent. `rest` has all of it, if a worker
-    /// has to go on; there may have been no memory for that.
-    fn begun(
-        &mut self,
-        status: Status,
-        is_persistent: bool,
-        sent: usize,
-        rest: Option<Option<Fragments>>,
-    ) -> Step {
+    /// Counts a response of which `sent` octets were sent.
+    fn count(&mut self, status: Status, sent: usize) {
         self.worker.counters().count(status);
         self.sent = self.sent.saturating_add(sent);
         self.state.requests = self.state.requests.saturating_add(1);
-        self.state.phase = match rest {
-            None if is_persistent => return Step::Answered,
-            // The FIN goes with the last octets, which were held back for it.
-            None if self.stream.finish() => {
-                self.state.begin_linger(self.workspace);
-                return Step::Last;
-            }
-            None => Phase::Ending,
-            Some(fragments) => Phase::Sending(Response::resume(fragments, sent, is_persistent)),
-        };
+    }
+
+    /// Leaves the rest of a response to a worker.
+    fn go_on(&mut self, response: Response) -> Step {
+        self.state.phase = Phase::Sending(response);
+        Step::Begun
+    }
+
+    /// Ends a response of which all was sent.
+    fn end(&mut self, is_persistent: bool) -> Step {
+        if is_persistent {
+            return Step::Answered;
+        }
+        // The FIN goes with the last octets, which were held back for it.
+        if self.stream.finish() {
+            self.state.begin_linger(self.workspace);
+            return Step::Last;
+        }
+        self.state.phase = Phase::Ending;
         Step::Begun
     }
 }

@@ -101,8 +101,6 @@ pub(super) struct PlanAtOnce {
     pub(super) status: Status,
     /// Octets of the head in the buffer.
     pub(super) len: usize,
-    /// What of the document is the content; may be empty.
-    pub(super) range: ByteRange,
     /// Whether the connection stays.
     pub(super) is_persistent: bool,
 }
@@ -239,8 +237,26 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Writes the head for what was `selected` of `document`, where nothing may be waited for;
-    /// `None` if that isn't one piece of it at the most. `path` is that of the request.
+    /// What of `document` is the content of a response with what was `selected` of it: one piece, or
+    /// an empty one; `None` if it takes more than that.
+    pub(super) fn content_at_once(
+        &self,
+        selected: &Selected,
+        document: &Document,
+    ) -> Option<ByteRange> {
+        match selected {
+            Selected::Extent(Extent::Many(_)) | Selected::Rejected(_) => None,
+            Selected::Extent(_) if self.is_head => Some(ByteRange::default()),
+            Selected::Extent(Extent::Whole) => Some(ByteRange {
+                first: 0,
+                end: document.attributes.size,
+            }),
+            Selected::Extent(Extent::One(range)) => Some(*range),
+            Selected::NotModified => Some(ByteRange::default()),
+        }
+    }
+
+    /// Writes the head before [`Self::content_at_once`] into `out`. `path` is that of the request.
     #[inline(never)]
     pub(super) fn plan_at_once(
         &self,
@@ -249,26 +265,16 @@ impl<'a> Reply<'a> {
         path: &Path<'_>,
         out: &mut [u8],
     ) -> Option<PlanAtOnce> {
-        let (status, part, range) = match selected {
-            Selected::Extent(Extent::Whole) => {
-                let end = document.attributes.size;
-                (Status::Ok, Part::Whole, ByteRange { first: 0, end })
-            }
-            Selected::Extent(Extent::One(range)) => {
-                (Status::PartialContent, Part::One(*range), *range)
-            }
-            Selected::NotModified => (Status::NotModified, Part::Nothing, ByteRange::default()),
+        let (status, part) = match selected {
+            Selected::Extent(Extent::Whole) => (Status::Ok, Part::Whole),
+            Selected::Extent(Extent::One(range)) => (Status::PartialContent, Part::One(*range)),
+            Selected::NotModified => (Status::NotModified, Part::Nothing),
             Selected::Extent(Extent::Many(_)) | Selected::Rejected(_) => return None,
         };
         let media_type = media_type_of(self.config, path);
         Some(PlanAtOnce {
             status,
             len: self.file_head(status, document, media_type, &part, out)?,
-            range: if self.is_head {
-                ByteRange::default()
-            } else {
-                range
-            },
             is_persistent: self.is_persistent,
         })
     }

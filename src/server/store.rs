@@ -53,10 +53,10 @@ impl Store {
     }
 
     /// The number of this CPU, and its shelf, unless somebody is there.
-    pub(super) fn shelf(&self) -> Option<(u32, Option<Guard<'_, Shelf>>)> {
+    pub(super) fn shelf(&self) -> Option<(u32, Guard<'_, Shelf>)> {
         let cpu = CpuId::current().as_u32();
         let place = self.shelves.get(usize::try_from(cpu).ok()?)?;
-        Some((cpu, place.shelf()))
+        Some((cpu, place.shelf()?))
     }
 
     /// Puts `entry` on the shelf of `cpu`.

@@ -318,7 +318,6 @@ impl<'a> Turn<'a> {
         let (buffer, may_sleep) = (&mut self.local.lookup, self.may_sleep);
         let sock = self.sock;
         let missed = &mut self.local.missed;
-        *missed = None;
         let asked = path.ok().map(|path| path.name);
         let resolve = |query: &Query<'_>| {
             let (found, is_cached) = lookup::find(config, query, buffer, sock, may_sleep)?;
