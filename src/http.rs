@@ -72,5 +72,6 @@ pub(crate) mod precondition;
 pub(crate) mod range;
 pub(crate) mod request;
 pub(crate) mod response;
+pub(crate) mod status;
 pub(crate) mod target;
 pub(crate) mod writer;

@@ -2,7 +2,7 @@
 
 //! The rules of HTTP that a request can break.
 
-use super::response::Status;
+use super::status::Status;
 
 /// Defines [`BadRequest`] and what is said of each of its variants.
 macro_rules! bad_request {

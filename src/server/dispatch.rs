@@ -39,7 +39,7 @@ use crate::http::request::{
     Method,
     Request, //
 };
-use crate::http::response::Status;
+use crate::http::status::Status;
 use crate::http::target::{
     self,
     Path, //

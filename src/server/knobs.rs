@@ -29,7 +29,7 @@ use super::config::{
     SWITCH,
     THREADS, //
 };
-use crate::http::response::Status;
+use crate::http::status::Status;
 use crate::linux::context::MaySleep;
 use crate::linux::sysctl::{
     self,

@@ -43,9 +43,9 @@ use crate::http::request::{
 };
 use crate::http::response::{
     self,
-    Head,
-    Status, //
+    Head, //
 };
+use crate::http::status::Status;
 use crate::http::target::Path;
 use crate::linux::random;
 use kernel::prelude::*;

@@ -19,7 +19,7 @@ use crate::http::framing::{
     Body,
     Drain, //
 };
-use crate::http::response::Status;
+use crate::http::status::Status;
 use crate::linux::fragment::Fragments;
 use crate::linux::page_frag::Cache;
 use crate::linux::sock::Sock;

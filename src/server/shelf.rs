@@ -22,7 +22,7 @@ use super::config::{
 use super::lookup::Query;
 use super::shared::Shared;
 use super::workspace::Workspace;
-use crate::http::response::Status;
+use crate::http::status::Status;
 use crate::linux::fragment::Fragments;
 use crate::linux::page_frag::Cache;
 use crate::linux::try_lock::{

@@ -8,7 +8,7 @@
 
 use super::storage::Storage;
 use crate::http::bad_request::BadRequest;
-use crate::http::response::Status;
+use crate::http::status::Status;
 use crate::linux::proc::Show;
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;

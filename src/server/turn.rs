@@ -63,7 +63,7 @@ use crate::http::request::{
     Method,
     Request, //
 };
-use crate::http::response::Status;
+use crate::http::status::Status;
 use crate::http::target;
 use crate::linux::context::MaySleep;
 use crate::linux::sock::{

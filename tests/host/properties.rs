@@ -36,7 +36,7 @@ use crate::http::request::Limits;
 use crate::http::request::Version;
 use crate::http::response;
 use crate::http::response::Head;
-use crate::http::response::Status;
+use crate::http::status::Status;
 use crate::http::target;
 use crate::http::writer::Writer;
 

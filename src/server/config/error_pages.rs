@@ -7,7 +7,7 @@ use super::{
     octets,
     Setting, //
 };
-use crate::http::response::Status;
+use crate::http::status::Status;
 use crate::http::target;
 use crate::linux::context::MaySleep;
 use crate::linux::sysctl::Text;

@@ -10,7 +10,7 @@ use super::{
     Turn, //
 };
 use crate::http::request;
-use crate::http::response::Status;
+use crate::http::status::Status;
 use crate::linux::sock::Close;
 
 impl Turn<'_> {
