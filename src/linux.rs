@@ -51,6 +51,7 @@ pub(crate) mod random;
 mod slab;
 pub(crate) mod sock;
 pub(crate) mod socket;
+pub(crate) mod stat;
 pub(crate) mod stream;
 pub(crate) mod sysctl;
 pub(crate) mod time;

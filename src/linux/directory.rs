@@ -7,7 +7,7 @@
 use super::bindings;
 use super::context::MaySleep;
 use super::file;
-use super::path::Kind;
+use super::stat::Kind;
 use core::ops::ControlFlow;
 use core::ptr::{
     addr_of_mut,

@@ -36,11 +36,13 @@ use super::bindings;
 use super::context::MaySleep;
 use super::path::{
     walk,
-    Attributes,
-    Kind,
     Lookup,
     Path,
     Root, //
+};
+use super::stat::{
+    Attributes,
+    Kind, //
 };
 use content::Content;
 use core::ptr::{

@@ -29,11 +29,13 @@ use crate::http::listing::{
 use crate::http::writer::Writer;
 use crate::linux::context::MaySleep;
 use crate::linux::path::{
-    Attributes,
-    Kind,
     Lookup,
     Path,
     Root, //
+};
+use crate::linux::stat::{
+    Attributes,
+    Kind, //
 };
 use core::cmp::Ordering;
 use core::ops::ControlFlow;

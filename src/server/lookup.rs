@@ -27,13 +27,15 @@ use crate::http::listing::Format;
 use crate::http::target;
 use crate::linux::context::MaySleep;
 use crate::linux::path::{
-    Attributes,
-    Kind,
     Lookup,
     Path,
     Root, //
 };
 use crate::linux::sock::Sock;
+use crate::linux::stat::{
+    Attributes,
+    Kind, //
+};
 use crate::linux::witness::Witness;
 use kernel::prelude::*;
 use kernel::str::CStr;

@@ -14,10 +14,10 @@ use crate::http::media_type::{
 };
 use crate::linux::context::MaySleep;
 use crate::linux::path::{
-    Kind,
     Lookup,
     Path, //
 };
+use crate::linux::stat::Kind;
 use crate::linux::sysctl::Text;
 use core::cmp::Ordering;
 use kernel::prelude::*;

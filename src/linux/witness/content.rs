@@ -3,7 +3,7 @@
 //! What tells one state of a file's content from another.
 
 use super::super::bindings;
-use super::super::path::Attributes;
+use super::super::stat::Attributes;
 use super::now;
 use core::ptr::{
     addr_of,

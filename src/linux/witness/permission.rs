@@ -5,9 +5,9 @@
 use super::super::bindings;
 use super::super::path::{
     check_permission,
-    Kind,
     Lookup, //
 };
+use super::super::stat::Kind;
 use super::{
     inode_of,
     now,
