@@ -134,22 +134,21 @@ impl Fragments {
         true
     }
 
-    /// The same fragments once more. Any context.
-    pub(crate) fn share(&self) -> Result<Self> {
-        let flags = GFP_ATOMIC | __GFP_NOWARN;
-        let mut shared = Self::new(self.bvecs.len(), flags)?;
+    /// Adds the same fragments once more to `out`, as far as that has room. Any context.
+    pub(crate) fn share(&self, out: &mut Self) {
         for bvec in &self.bvecs {
-            let page = NonNull::new(bvec.bv_page).ok_or(EINVAL)?;
+            let Some(page) = NonNull::new(bvec.bv_page) else {
+                return;
+            };
             // SAFETY: By the type invariant the element keeps its page.
             unsafe { bindings::get_page(bvec.bv_page) };
             // SAFETY: The reference was just taken; the octets are those of an element.
-            if !unsafe { shared.push_page(page, bvec.bv_offset, bvec.bv_len) } {
+            if !unsafe { out.push_page(page, bvec.bv_offset, bvec.bv_len) } {
                 // SAFETY: It was not given away.
                 unsafe { bindings::put_page(bvec.bv_page) };
-                return Err(EINVAL);
+                return;
             }
         }
-        Ok(shared)
     }
 
     /// A copy of all octets in one fragment. Any context.

@@ -198,20 +198,30 @@ impl Hot<'_, '_> {
         let Some(ready) = self.responses.find(hash, octets, time, documents) else {
             return self.answer(Some(hash), is_last);
         };
+        // What the rest would be in: it must not lack when something was sent.
+        let flags = GFP_ATOMIC | __GFP_NOWARN;
+        let Ok(mut rest) = self.workspace.take_fragments(flags) else {
+            return Step::Defer;
+        };
         let (is_persistent, status) = (ready.is_persistent, ready.status);
         let whole = ready.fragments.len();
         let sent = match self.stream.send(&ready.fragments, 0, !is_persistent) {
             Ok(sent) if sent > 0 => sent,
-            Ok(_) | Err(_) => return Step::Defer,
+            Ok(_) | Err(_) => {
+                self.workspace.put_spare(rest);
+                return Step::Defer;
+            }
         };
-        let rest = (sent < whole).then(|| ready.fragments.share());
+        if sent < whole {
+            ready.fragments.share(&mut rest);
+        }
         self.stream.consume(len);
         self.count(status, sent);
-        match rest {
-            // Without memory for the rest the connection ends.
-            Some(rest) => self.go_on(Response::resume(rest.ok(), sent, is_persistent)),
-            None => self.end(is_persistent),
+        if sent < whole {
+            return self.go_on(Response::resume(rest, sent, is_persistent));
         }
+        self.workspace.put_spare(rest);
+        self.end(is_persistent)
     }
 
     /// Whether the next response is the last one that the connection may have.
@@ -244,7 +254,7 @@ impl Hot<'_, '_> {
         self.stream.consume(planned.head_len);
         self.count(planned.status, sent);
         if sent < whole {
-            return self.go_on(Response::resume(Some(fragments), sent, is_persistent));
+            return self.go_on(Response::resume(fragments, sent, is_persistent));
         }
         self.workspace.put_spare(fragments);
         self.end(is_persistent)

@@ -96,10 +96,10 @@ impl Response {
     }
 
     /// A response of which `sent` octets were sent, and which was counted. `fragments` have all of
-    /// it, unless there was no memory for that: then it fails.
-    pub(super) fn resume(fragments: Option<Fragments>, sent: usize, is_persistent: bool) -> Self {
+    /// it.
+    pub(super) fn resume(fragments: Fragments, sent: usize, is_persistent: bool) -> Self {
         Self {
-            fragments,
+            fragments: Some(fragments),
             job: None,
             status: None,
             is_touched: true,
