@@ -110,7 +110,9 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
         documents,
         responses,
     } = &mut *shelf;
-    if workspace.generation() != shared.generation() || workspace.config.fastpath == 0 {
+    let config = &workspace.config;
+    let is_current = workspace.generation() == shared.generation();
+    if !is_current || config.fastpath == 0 || config.max_cached_documents == 0 {
         return false;
     }
     workspace.take_time();

@@ -148,9 +148,14 @@ impl Place {
         self.is_used.load(Relaxed) == 0
     }
 
-    /// Puts `entry` on the shelf, unless somebody is there. For where one may sleep.
+    /// Puts `entry` on the shelf, unless somebody is there, or the configuration that the shelf has
+    /// doesn't let it be kept. For where one may sleep.
     pub(super) fn put(&self, entry: Arc<Entry>) {
-        let before = match self.shelf.try_lock() {
+        let may_keep = |shelf: &Shelf| {
+            let root = kept_below(&shelf.workspace.config);
+            root.is_some_and(|root| entry.is_below(root))
+        };
+        let before = match self.shelf.try_lock().filter(|shelf| may_keep(shelf)) {
             Some(mut shelf) => {
                 self.is_used.store(1, Relaxed);
                 shelf.documents.put(entry)

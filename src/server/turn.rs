@@ -280,6 +280,8 @@ impl<'a> Turn<'a> {
     #[inline(never)]
     fn receive(&mut self, opened: Option<Opened>) -> Next {
         self.cache_missed();
+        // What is read of the request came before: a configuration that is older than it is seen.
+        self.local.take_config(self.worker.shared());
         let octets = self.stream.peek(&mut self.local.scratch);
         let len = octets.len();
         let is_same = self.state.scanned > 0

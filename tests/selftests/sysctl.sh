@@ -311,6 +311,44 @@ with Connection() as c:
     c.send(request("/"))
     is_("and the next one is of the new", c.response().body, b"other\n")
 sysctl("documentroot", root)
+
+# ---- while workers are busy
+
+# Others have asked for much when each value is written: a connection that is about to ask waits for
+# its turn meanwhile, by the time that it asks.
+sysctl("fastpath", "0")
+busy = os.fork()
+if busy == 0:
+    many = [Connection() for _ in range(48)]
+    asked = request("/large", "Range: bytes=0-99") * 16
+    while True:
+        for c in many:
+            c.send(asked)
+        for c in many:
+            for _ in range(16):
+                c.response()
+seen = {"right": 0}
+end = time.monotonic() + 6
+number = 0
+while time.monotonic() < end:
+    number += 1
+    with Connection() as c:
+        octets = request("/")
+        if number % 2:
+            c.send(octets[:9])
+        sysctl("extra_header", "X-Number: %d" % number)
+        c.send(octets[9:] if number % 2 else octets)
+        c.send(octets)
+        for which in "first", "second":
+            is_right = c.response().get("X-Number") == str(number)
+            which = "right" if is_right else which
+            seen[which] = seen.get(which, 0) + 1
+os.kill(busy, 9)
+os.waitpid(busy, 0)
+is_("a request that is sent after a write is answered by it, whoever else has turns", seen, {"right": 2 * number})
+true("that was tried often", number > 30, number)
+sysctl("extra_header", "\n")
+sysctl("fastpath", "1")
 END_OF_PYTHON
 
 done_testing
