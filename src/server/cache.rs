@@ -19,6 +19,7 @@ use super::lookup::{
     Query,
     Trace, //
 };
+use super::reply::Form;
 use crate::http::content_coding::Accepted;
 use crate::linux::{
     random,
@@ -103,6 +104,11 @@ impl Hasher {
             }
         }
         Hash(hash)
+    }
+
+    /// The hash of a response of that `form` with the document `number`.
+    pub(super) fn form(self, number: u64, form: Form) -> Hash {
+        Hash(self.mix(self.mix(self.0, number), form.number()))
     }
 }
 

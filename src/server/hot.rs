@@ -3,11 +3,12 @@
 //! Requests that are answered where they come in: in softirq, by what the shelf of the CPU has.
 //!
 //! ```text
-//!   octets --the same as before--------------------------> ready ----.
-//!     |                                                              v
-//!     '---parse--> a document on the shelf --decide--> plan --> fragments --> sent
-//!           |              |                   |        |          |
-//!           '--------------+---------> a worker looks at the connection
+//!   octets --the same as before----------------------------> ready -------.
+//!     |                                                        ^          v
+//!     '--parse--> document on the shelf --decide--> form ------'      fragments --> sent
+//!           |              |                   |      '-----> compose ----^
+//!           '--------------+-------------------+----------------'
+//!                          '--> a worker looks at the connection
 //! ```
 //!
 //! What decides and what writes the head is what workers use, so that answers are the same. Until
@@ -24,12 +25,16 @@ use super::connection::{
     State,
     Timer, //
 };
-use super::dispatch;
+use super::dispatch::{
+    self,
+    Selected, //
+};
+use super::lookup::Document;
 use super::reply::Reply;
 use super::response::Response;
 use super::shelf::{
     Documents,
-    Ready,
+    Key,
     Responses,
     Shelf,
     REQUEST_LEN, //
@@ -44,9 +49,13 @@ use crate::http::request::{
     Request, //
 };
 use crate::http::status::Status;
-use crate::http::target;
+use crate::http::target::{
+    self,
+    Path, //
+};
 use crate::linux::context::Softirq;
 use crate::linux::fragment::Fragments;
+use crate::linux::page_frag::Cache;
 use crate::linux::sock::{
     Locked,
     Sock, //
@@ -184,46 +193,68 @@ impl Hot<'_, '_> {
 
     /// Answers one request.
     fn step(&mut self) -> Step {
-        let is_last = self.is_last();
-        let octets = self.stream.peek(&mut self.workspace.scratch);
-        let len = octets.len();
-        if len == 0 {
+        if self.stream.unread() == 0 {
             return Step::Nothing;
         }
-        // What is the last response of this connection is none of another's.
-        if len > REQUEST_LEN || is_last {
-            return self.answer(None, is_last);
-        }
-        let hash = self.hasher.octets(octets);
-        let time = (self.workspace.moment.seconds, self.workspace.now);
-        let documents = self.documents;
-        let Some(ready) = self.responses.find(hash, octets, time, documents) else {
-            return self.answer(Some(hash), is_last);
-        };
-        // What the rest would be in: it must not lack when something was sent.
-        let flags = GFP_ATOMIC | __GFP_NOWARN;
-        let Ok(mut rest) = self.workspace.take_fragments(flags) else {
+        let Ok(mut fragments) = self.workspace.take_fragments(GFP_ATOMIC | __GFP_NOWARN) else {
             return Step::Defer;
         };
-        let (is_persistent, status) = (ready.is_persistent, ready.status);
-        let whole = ready.fragments.len();
-        let sent = match self.stream.send(&ready.fragments, 0, !is_persistent) {
+        let Some(filled) = self.fill(&mut fragments) else {
+            self.workspace.put_spare(fragments);
+            return Step::Defer;
+        };
+        let (whole, is_persistent) = (fragments.len(), filled.is_persistent);
+        let sent = match self.stream.send(&fragments, 0, !is_persistent) {
             Ok(sent) if sent > 0 => sent,
             Ok(_) | Err(_) => {
-                self.workspace.put_spare(rest);
+                self.workspace.put_spare(fragments);
                 return Step::Defer;
             }
         };
+        self.stream.consume(filled.request_len);
+        self.worker.counters().count(filled.status);
+        self.sent = self.sent.saturating_add(sent);
+        self.state.requests = self.state.requests.saturating_add(1);
         if sent < whole {
-            ready.fragments.share(&mut rest);
+            self.state.phase = Phase::Sending(Response::resume(fragments, sent, is_persistent));
+            return Step::Begun;
         }
-        self.stream.consume(len);
-        self.count(status, sent);
-        if sent < whole {
-            return self.go_on(Response::resume(rest, sent, is_persistent));
+        self.workspace.put_spare(fragments);
+        if is_persistent {
+            return Step::Answered;
         }
-        self.workspace.put_spare(rest);
-        self.end(is_persistent)
+        // The FIN goes with the last octets, which were held back for it.
+        if self.stream.finish() {
+            self.state.begin_linger(self.workspace);
+            return Step::Last;
+        }
+        self.state.phase = Phase::Ending;
+        Step::Begun
+    }
+
+    /// Puts the response to the first request into `fragments`; `None` if a worker has to answer.
+    fn fill(&mut self, fragments: &mut Fragments) -> Option<Filled> {
+        let is_last = self.is_last();
+        let octets = self.stream.peek(&mut self.workspace.scratch);
+        // What is the last response of this connection is none of another's.
+        if octets.len() > REQUEST_LEN || is_last {
+            return self.answer(None, is_last, fragments);
+        }
+        let hash = self.hasher.octets(octets);
+        let second = self.workspace.moment.seconds;
+        let ready = self.responses.find(hash, Key::Request(octets), second);
+        if let Some((ready, entry)) =
+            ready.and_then(|ready| Some((ready, ready.entry(self.documents)?)))
+        {
+            entry.use_at(self.workspace.now);
+            ready.fragments.share(fragments);
+            return Some(Filled {
+                request_len: octets.len(),
+                status: ready.form.status,
+                is_persistent: ready.form.is_persistent,
+            });
+        }
+        self.answer(Some(hash), is_last, fragments)
     }
 
     /// Whether the next response is the last one that the connection may have.
@@ -232,44 +263,16 @@ impl Hot<'_, '_> {
         limit != 0 && self.state.requests.saturating_add(1) >= limit
     }
 
-    /// Answers one request by a document that is here. `hash` is that of all octets that have come,
-    /// if they are few; `is_last` says that the connection may have no other response.
-    #[inline(never)]
-    fn answer(&mut self, hash: Option<Hash>, is_last: bool) -> Step {
-        let Ok(mut fragments) = self.workspace.take_fragments(GFP_ATOMIC | __GFP_NOWARN) else {
-            return Step::Defer;
-        };
-        let planned = self.plan(hash, is_last, &mut fragments);
-        let Some(planned) = planned else {
-            self.workspace.put_spare(fragments);
-            return Step::Defer;
-        };
-        let whole = fragments.len();
-        let is_persistent = planned.is_persistent;
-        let sent = match self.stream.send(&fragments, 0, !is_persistent) {
-            Ok(sent) if sent > 0 => sent,
-            Ok(_) | Err(_) => {
-                self.workspace.put_spare(fragments);
-                return Step::Defer;
-            }
-        };
-        self.stream.consume(planned.head_len);
-        self.count(planned.status, sent);
-        if sent < whole {
-            return self.go_on(Response::resume(fragments, sent, is_persistent));
-        }
-        self.workspace.put_spare(fragments);
-        self.end(is_persistent)
-    }
-
     /// Reads a request, decides, and puts the response into `fragments`; `None` if a worker has to.
+    /// `hash` is that of all octets that have come, if they are few; `is_last` says that the
+    /// connection may have no other response.
     #[inline(never)]
-    fn plan(
+    fn answer(
         &mut self,
         hash: Option<Hash>,
         is_last: bool,
         fragments: &mut Fragments,
-    ) -> Option<Planned> {
+    ) -> Option<Filled> {
         let workspace = &mut *self.workspace;
         let octets = self.stream.peek(&mut workspace.scratch);
         let mut request = Request::new();
@@ -295,73 +298,67 @@ impl Hot<'_, '_> {
         let document = entry.document();
         let selected = dispatch::select(&request, document, config, moment.seconds);
         let reply = Reply::new(&request, is_last, config, moment);
-        let content = reply.content_at_once(&selected, document)?;
-        if content.len() > CONTENT {
-            return None;
-        }
-        let plan = reply.plan_at_once(&selected, document, &path, &mut workspace.head)?;
-        let head = workspace.head.get(..plan.len)?;
-        workspace.cache.append(head, fragments).ok()?;
-        let len = usize::try_from(content.len()).ok()?;
-        let filled = document
-            .file
-            .resident_at_once(content.first, len, fragments);
-        if filled != len {
-            return None;
-        }
-        if let Some(hash) = hash.filter(|_| head_len == octets.len()) {
-            if self.responses.is_repeated(hash)
-                && entry.allows_copies()
-                && fragments.len() <= READY_LEN
-            {
-                // Without memory it isn't made ready.
-                let how = (plan.status, plan.is_persistent);
-                let second = moment.seconds;
-                let ready = Ready::new(hash, octets, (place, entry), second, fragments, how);
-                if let Ok(ready) = ready {
-                    self.responses.put(ready);
-                }
+        let second = moment.seconds;
+        let form = reply.form(&selected);
+        let by_form = form.map(|form| {
+            let number = entry.number();
+            (self.hasher.form(number, form), Key::Form(number, form))
+        });
+        let by_request = hash.filter(|_| head_len == octets.len());
+        let by_request = by_request.map(|hash| (hash, Key::Request(octets)));
+        let ready = by_form.and_then(|(hash, key)| self.responses.find(hash, key, second));
+        let is_ready = ready.is_some();
+        let (status, is_persistent) = if let Some(ready) = ready {
+            ready.fragments.share(fragments);
+            (ready.form.status, ready.form.is_persistent)
+        } else {
+            let buffers = (&mut *workspace.head, &mut workspace.cache);
+            compose(&reply, &selected, document, &path, buffers, fragments)?
+        };
+        if let Some(form) = form.filter(|_| entry.allows_copies() && fragments.len() <= READY_LEN) {
+            let of = (place, &**entry);
+            // Without memory it isn't made ready.
+            let _ = self.responses.keep(by_request, of, second, fragments, form);
+            if !is_ready {
+                let _ = self.responses.keep(by_form, of, second, fragments, form);
             }
         }
-        Some(Planned {
-            head_len,
-            status: plan.status,
-            is_persistent: plan.is_persistent,
+        Some(Filled {
+            request_len: head_len,
+            status,
+            is_persistent,
         })
-    }
-
-    /// Counts a response of which `sent` octets were sent.
-    fn count(&mut self, status: Status, sent: usize) {
-        self.worker.counters().count(status);
-        self.sent = self.sent.saturating_add(sent);
-        self.state.requests = self.state.requests.saturating_add(1);
-    }
-
-    /// Leaves the rest of a response to a worker.
-    fn go_on(&mut self, response: Response) -> Step {
-        self.state.phase = Phase::Sending(response);
-        Step::Begun
-    }
-
-    /// Ends a response of which all was sent.
-    fn end(&mut self, is_persistent: bool) -> Step {
-        if is_persistent {
-            return Step::Answered;
-        }
-        // The FIN goes with the last octets, which were held back for it.
-        if self.stream.finish() {
-            self.state.begin_linger(self.workspace);
-            return Step::Last;
-        }
-        self.state.phase = Phase::Ending;
-        Step::Begun
     }
 }
 
 /// A response that is in fragments.
-struct Planned {
-    /// Octets of the request's head.
-    head_len: usize,
+struct Filled {
+    /// Octets of the request.
+    request_len: usize,
     status: Status,
     is_persistent: bool,
+}
+
+/// Puts the response with what was `selected` of `document` into `fragments`, and returns its
+/// status, and whether the connection stays; `None` if a worker has to. The head is written into the
+/// first buffer.
+fn compose(
+    reply: &Reply<'_>,
+    selected: &Selected,
+    document: &Document,
+    path: &Path<'_>,
+    (head, cache): (&mut [u8], &mut Cache),
+    fragments: &mut Fragments,
+) -> Option<(Status, bool)> {
+    let content = reply.content_at_once(selected, document)?;
+    if content.len() > CONTENT {
+        return None;
+    }
+    let plan = reply.plan_at_once(selected, document, path, head)?;
+    cache.append(head.get(..plan.len)?, fragments).ok()?;
+    let len = usize::try_from(content.len()).ok()?;
+    let filled = document
+        .file
+        .resident_at_once(content.first, len, fragments);
+    (filled == len).then_some((plan.status, plan.is_persistent))
 }

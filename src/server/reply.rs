@@ -105,6 +105,29 @@ pub(super) struct PlanAtOnce {
     pub(super) is_persistent: bool,
 }
 
+/// What a response with a document depends on besides that, the configuration and the second, unless
+/// it has a part of the document.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Form {
+    /// The status.
+    pub(super) status: Status,
+    /// Whether the connection stays.
+    pub(super) is_persistent: bool,
+    version: Version,
+    is_head: bool,
+}
+
+impl Form {
+    /// Another number for each form.
+    pub(super) fn number(self) -> u64 {
+        let flags = u64::from(self.is_persistent)
+            | u64::from(self.is_head) << 1
+            | u64::from(self.version == Version::Http11) << 2;
+        // The index of a status is far from filling its 32 bits.
+        flags | (self.status.index() as u64) << 32
+    }
+}
+
 /// What makes a difference for a response, besides what is answered.
 pub(super) struct Reply<'a> {
     config: &'a Config,
@@ -254,6 +277,21 @@ impl<'a> Reply<'a> {
             Selected::Extent(Extent::One(range)) => Some(*range),
             Selected::NotModified => Some(ByteRange::default()),
         }
+    }
+
+    /// The form of a response with what was `selected` of a document; `None` if that has a part of it.
+    pub(super) fn form(&self, selected: &Selected) -> Option<Form> {
+        let status = match selected {
+            Selected::Extent(Extent::Whole) => Status::Ok,
+            Selected::NotModified => Status::NotModified,
+            Selected::Extent(_) | Selected::Rejected(_) => return None,
+        };
+        Some(Form {
+            status,
+            is_persistent: self.is_persistent,
+            version: self.version,
+            is_head: self.is_head,
+        })
     }
 
     /// Writes the head before [`Self::content_at_once`] into `out`. `path` is that of the request.

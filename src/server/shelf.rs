@@ -5,8 +5,9 @@
 //!
 //! Workers put documents here, and take them away: the last reference to one must not be dropped
 //! where one can't sleep. Softirq looks at them, and makes responses ready: the octets of one that
-//! were sent twice in a second for the same octets of a request, to be sent again as long as that
-//! second runs, the configuration stays, and the document holds.
+//! were sent twice in a second, to be sent again as long as that second runs, the configuration
+//! stays, and the document holds. One is found by the octets of the request, before anything is
+//! read; or, behind what decides, by its document and its [`Form`], whatever else the request says.
 
 use super::cache::{
     is_same,
@@ -20,9 +21,9 @@ use super::config::{
     DocumentRoot, //
 };
 use super::lookup::Query;
+use super::reply::Form;
 use super::shared::Shared;
 use super::workspace::Workspace;
-use crate::http::status::Status;
 use crate::linux::fragment::Fragments;
 use crate::linux::page_frag::Cache;
 use crate::linux::try_lock::{
@@ -40,16 +41,25 @@ use kernel::sync::Arc;
 const DOCUMENTS: usize = 1024;
 
 /// Responses that are ready, a power of two.
-const READY: usize = 256;
+const READY: usize = 512;
 
 /// Octets of the longest request whose response is made ready.
 pub(super) const REQUEST_LEN: usize = 1024;
 
+/// What a response that is ready is found by.
+#[derive(Clone, Copy)]
+pub(super) enum Key<'a> {
+    /// The octets of the request.
+    Request(&'a [u8]),
+    /// The number of the document, and the form.
+    Form(u64, Form),
+}
+
 /// A response that was sent, and can be sent again for the same request.
 pub(super) struct Ready {
     hash: Hash,
-    /// The octets of the request.
-    request: KVec<u8>,
+    /// The octets of the request, if that is what it is found by.
+    request: Option<KVec<u8>>,
     /// Where its document is, and which that is.
     place: usize,
     number: u64,
@@ -57,37 +67,54 @@ pub(super) struct Ready {
     second: i64,
     /// The response, in one piece.
     pub(super) fragments: Fragments,
-    /// Its status.
-    pub(super) status: Status,
-    /// Whether the connection stays.
-    pub(super) is_persistent: bool,
+    /// Its form.
+    pub(super) form: Form,
 }
 
 impl Ready {
-    /// A copy of `fragments`, to answer `request` by the document `entry`, which is at `place`. Any
-    /// context.
-    pub(super) fn new(
-        hash: Hash,
-        request: &[u8],
+    /// The response `fragments` of that `form`, which is in one piece, for `key` and its `hash`. It
+    /// has the document `entry`, which is at `place`. Any context.
+    fn new(
+        (hash, key): (Hash, Key<'_>),
         (place, entry): (usize, &Entry),
         second: i64,
-        fragments: &Fragments,
-        (status, is_persistent): (Status, bool),
+        fragments: Fragments,
+        form: Form,
     ) -> Result<Self> {
-        let mut octets = KVec::with_capacity(request.len(), GFP_ATOMIC | __GFP_NOWARN)?;
-        for octet in request {
-            octets.push_within_capacity(*octet)?;
-        }
+        let request = match key {
+            Key::Request(octets) => {
+                let mut copy = KVec::with_capacity(octets.len(), GFP_ATOMIC | __GFP_NOWARN)?;
+                for octet in octets {
+                    copy.push_within_capacity(*octet)?;
+                }
+                Some(copy)
+            }
+            Key::Form(..) => None,
+        };
         Ok(Self {
             hash,
-            request: octets,
+            request,
             place,
             number: entry.number(),
             second,
-            fragments: fragments.in_one_piece()?,
-            status,
-            is_persistent,
+            fragments,
+            form,
         })
+    }
+
+    /// Whether it is found by `key`.
+    fn is_for(&self, key: Key<'_>) -> bool {
+        match (key, &self.request) {
+            (Key::Request(octets), Some(request)) => is_same(request, octets),
+            (Key::Form(number, form), None) => self.number == number && self.form == form,
+            _ => false,
+        }
+    }
+
+    /// The document in it, if that holds. Any context.
+    pub(super) fn entry<'a>(&self, documents: &'a Documents) -> Option<&'a Entry> {
+        let entry = documents.at(self.place)?;
+        (entry.number() == self.number && entry.holds()).then_some(entry)
     }
 }
 
@@ -261,7 +288,7 @@ impl Documents {
         query: &Query<'_>,
     ) -> Option<(usize, &Arc<Entry>)> {
         for place in Self::places_of(hash) {
-            if let Some(Some(entry)) = self.places.get(place) {
+            if let Some(entry) = self.at(place) {
                 if entry.hash() == hash && entry.is_for(root, query) {
                     return Some((place, entry));
                 }
@@ -271,7 +298,7 @@ impl Documents {
     }
 
     /// What is at `place`.
-    pub(super) fn at(&self, place: usize) -> Option<&Arc<Entry>> {
+    fn at(&self, place: usize) -> Option<&Arc<Entry>> {
         self.places.get(place)?.as_ref()
     }
 
@@ -324,41 +351,41 @@ impl Responses {
         hash.number() & (READY - 1)
     }
 
-    /// Finds the response to `request` in that `second`, which is `now` by the monotonic clock. Any
+    /// Finds the response for `key` in that `second`. Its document may not hold any more. Any
     /// context.
-    pub(super) fn find(
-        &self,
-        hash: Hash,
-        request: &[u8],
-        (second, now): (i64, u64),
-        documents: &Documents,
-    ) -> Option<&Ready> {
+    pub(super) fn find(&self, hash: Hash, key: Key<'_>, second: i64) -> Option<&Ready> {
         let ready = self.places.get(Self::place_of(hash))?.as_ref()?;
-        if ready.hash != hash || ready.second != second || !is_same(&ready.request, request) {
-            return None;
-        }
-        let entry = documents.at(ready.place)?;
-        if entry.number() != ready.number || !entry.holds() {
-            return None;
-        }
-        entry.use_at(now);
-        Some(ready)
+        let is_found = ready.hash == hash && ready.second == second && ready.is_for(key);
+        is_found.then_some(ready)
     }
 
-    /// Whether `hash` is that of the request that came before to its place, which it is from now
+    /// Whether `hash` is that of the key that came before to its place, which it is from now
     /// on: whether it pays to make the response ready.
-    pub(super) fn is_repeated(&mut self, hash: Hash) -> bool {
+    fn is_repeated(&mut self, hash: Hash) -> bool {
         let Some(last) = self.last.get_mut(Self::place_of(hash)) else {
             return false;
         };
         last.replace(hash) == Some(hash)
     }
 
-    /// Adds a response. Any context.
-    pub(super) fn put(&mut self, ready: Ready) {
-        if let Some(there) = self.places.get_mut(Self::place_of(ready.hash)) {
+    /// Makes the response `fragments` ready for a key and its hash, if that came before. Any context.
+    pub(super) fn keep(
+        &mut self,
+        key: Option<(Hash, Key<'_>)>,
+        document: (usize, &Entry),
+        second: i64,
+        fragments: &Fragments,
+        form: Form,
+    ) -> Result {
+        let Some((hash, key)) = key.filter(|(hash, _)| self.is_repeated(*hash)) else {
+            return Ok(());
+        };
+        let fragments = fragments.in_one_piece()?;
+        let ready = Ready::new((hash, key), document, second, fragments, form)?;
+        if let Some(there) = self.places.get_mut(Self::place_of(hash)) {
             *there = Some(ready);
         }
+        Ok(())
     }
 
     /// Removes all.

@@ -259,7 +259,7 @@ load
 {
 	cat "$tmp/fastpath.py"
 	cat <<'END_OF_PYTHON'
-import itertools, re
+import itertools, random, re
 
 stay_on(CLIENT)
 put("page.html", b"<p>page</p>" * 300)
@@ -380,6 +380,13 @@ answered = differences("two small requests", until_last, [(request(t) + LAST,) f
 is_("all that can be answered there is", answered, 70)
 answered = differences("a range, a 304, a HEAD, a coding", until_last, [(request("/page.html", *f, method=m) + LAST,) for f in (["Range: bytes=0-9"], ["If-None-Match: " + tag], ["Accept-Encoding: gzip"]) for m in ("GET", "HEAD")] * 5, all_given=2)
 is_("all of these are", answered, 60)
+# What is ready for a document is so in each form that it can have.
+forms = [request("/page.html", *f, method=m, version=v) for m in ("GET", "HEAD") for v in ("HTTP/1.1", "HTTP/1.0")
+    for f in (["Connection: keep-alive"], ["Connection: keep-alive", "If-None-Match: " + tag])]
+forms += [request("/page.html", "Accept-Encoding: gzip"), request("/page.html", "Range: bytes=0-9"), request("/one.txt")]
+order = random.Random(1)
+shuffled = [b"".join(form for form in order.choices(forms, k=6) for _ in range(2)) for _ in range(40)]
+differences("forms in turn", until_last, [(octets + LAST,) for octets in shuffled])
 differences("half-closed at once", all_of, [(octets,) for octets in octets_of[:60]])
 two = request("/page.html", "Accept-Encoding: gzip") + request("/sub/", "Connection: close")
 differences("cut at each octet", until_last, [(two, (cut,), 0.001) for cut in range(1, len(two))])
