@@ -14,6 +14,7 @@
 //! | `struct bio_vec`, `struct page_frag_cache` | `fragment.rs` |
 //! | `struct list_head`, `struct llist_head` | `list.rs`, `llist.rs` |
 //! | `struct kmem_cache` | `slab.rs` |
+//! | `struct shrinker` | `shrinker.rs` |
 //! | `struct task_struct` of a kernel thread | `kthread.rs` |
 //! | `struct workqueue_struct` | `workqueue.rs` |
 //! | `struct cred` | `cred.rs` |
@@ -48,6 +49,7 @@ pub(crate) mod path;
 pub(crate) mod planted;
 pub(crate) mod proc;
 pub(crate) mod random;
+pub(crate) mod shrinker;
 mod slab;
 pub(crate) mod sock;
 pub(crate) mod socket;

@@ -10,6 +10,7 @@
 use super::bindings;
 use super::context::MaySleep;
 use super::fragment::Fragments;
+use core::mem::size_of;
 use core::ptr::{
     addr_of,
     NonNull, //
@@ -43,6 +44,9 @@ unsafe impl Send for File {}
 unsafe impl Sync for File {}
 
 impl File {
+    /// Of memory for one that is open, less its inode.
+    pub(crate) const OCTETS: usize = size_of::<bindings::file>();
+
     /// Takes over a reference to an open file.
     ///
     /// # Safety

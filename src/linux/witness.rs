@@ -45,6 +45,7 @@ use super::stat::{
     Kind, //
 };
 use content::Content;
+use core::mem::size_of;
 use core::ptr::{
     addr_of,
     NonNull, //
@@ -295,6 +296,13 @@ impl Witness {
             && unsafe { self.content.holds() }
             // SAFETY: By the type invariant the mount keeps the super block.
             && unsafe { self.file_system.holds() }
+    }
+
+    /// Octets of memory for it.
+    pub(crate) fn octets(&self) -> usize {
+        let names = self.names.capacity().saturating_mul(size_of::<Name>());
+        let others = size_of::<Self>().saturating_add(Permissions::OCTETS);
+        others.saturating_add(names)
     }
 
     /// Whether octets of the file may be kept, in place of references to its pages.

@@ -14,17 +14,20 @@ use super::config::{
     Config,
     DocumentRoot, //
 };
+use super::held::Held;
 use super::lookup::{
     Document,
     Query,
     Trace, //
 };
 use super::reply::Form;
+use super::stats::Kept;
 use crate::http::content_coding::Accepted;
 use crate::linux::{
     random,
     time, //
 };
+use core::mem::size_of;
 use kernel::prelude::*;
 use kernel::rbtree::{
     RBTree,
@@ -49,6 +52,12 @@ const BATCH: usize = 32;
 
 /// Entries of which the one that was used the longest time ago makes room for another one.
 const SAMPLE: usize = 8;
+
+/// Octets of a place in the table: three pointers, and what is there.
+const NODE: usize = 3 * size_of::<usize>() + size_of::<(Hash, Arc<Entry>)>();
+
+/// Octets that each entry takes at least: its own, its place in the table, and its open file.
+const OCTETS: usize = size_of::<Entry>() + NODE + Held::OCTETS;
 
 /// What a name and the codings that are accepted make; different ones may make the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,6 +125,8 @@ impl Hasher {
 pub(super) struct Entry {
     /// Another one for each entry.
     number: u64,
+    /// Of memory, less what the kernel has for its inode.
+    octets: u64,
     hash: Hash,
     root: Arc<DocumentRoot>,
     name: KVVec<u8>,
@@ -140,11 +151,16 @@ impl Entry {
         trace: Trace,
     ) -> Result<Self> {
         static NEXT: Atomic<u64> = Atomic::new(1);
+        let name = copy(query.path.name)?;
+        let octets = OCTETS
+            .saturating_add(name.capacity())
+            .saturating_add(trace.octets());
         Ok(Self {
             number: NEXT.fetch_add(1, Relaxed),
+            octets: octets as u64,
             hash,
             root: root.clone(),
-            name: copy(query.path.name)?,
+            name,
             is_directory: query.path.is_directory,
             accepted: query.accepted,
             document,
@@ -162,9 +178,10 @@ impl Entry {
             && is_same(&self.name, query.path.name)
     }
 
-    /// Whether it is below `root`.
-    pub(super) fn is_below(&self, root: &Arc<DocumentRoot>) -> bool {
-        Arc::ptr_eq(&self.root, root)
+    /// Whether it may be kept as `config` says.
+    pub(super) fn is_to_be_kept(&self, config: &Config) -> bool {
+        Arc::ptr_eq(&self.root, &config.document_root)
+            && config.keeps(self.document.attributes.size)
     }
 
     /// Whether all is as it was. Any context.
@@ -230,13 +247,12 @@ pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
 struct Table {
     entries: RBTree<Hash, Arc<Entry>>,
     count: u32,
+    /// Octets of all entries.
+    octets: u64,
+    /// What others are told of that.
+    kept: Arc<Kept>,
     /// Where the next sweep, and the next search for room, begins.
     hand: Hash,
-}
-
-/// The document root below which documents are kept, if any are.
-pub(super) fn kept_below(config: &Config) -> Option<&Arc<DocumentRoot>> {
-    (config.max_cached_documents != 0).then_some(&config.document_root)
 }
 
 /// The last sweep. Any worker may do the next.
@@ -287,8 +303,8 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// An empty cache.
-    pub(super) fn new() -> impl PinInit<Self> {
+    /// An empty cache, which says by `kept` how much there is.
+    pub(super) fn new(kept: Arc<Kept>) -> impl PinInit<Self> {
         let hasher = Hasher::new();
         pin_init!(Self {
             hasher,
@@ -296,6 +312,8 @@ impl Cache {
                 Table {
                     entries: RBTree::new(),
                     count: 0,
+                    octets: 0,
+                    kept,
                     hand: Hash(0),
                 },
                 "rust_tux::Cache::table"
@@ -343,31 +361,32 @@ impl Cache {
         drop(node);
     }
 
-    /// Adds an entry, of `limit` that there may be. Returns whether another one had to go.
-    pub(super) fn insert(&self, entry: &Arc<Entry>, limit: u32) -> Result<bool> {
+    /// Adds an entry, as far as `config` has room for it. Returns how many others had to go.
+    pub(super) fn insert(&self, entry: &Arc<Entry>, config: &Config) -> Result<u64> {
         let node = RBTreeNodeReservation::new(GFP_KERNEL)?;
         let node = node.into_node(entry.hash, entry.clone());
+        let mut evicted: u64 = 0;
         let mut table = self.table.lock();
-        if limit == 0 {
-            drop(table);
-            drop(node);
-            return Ok(false);
-        }
         let replaced = table.take(&entry.hash);
-        let evicted = if table.count >= limit {
-            table.take_oldest()
-        } else {
-            None
-        };
-        entry.cached.store(1, Relaxed);
-        table.entries.insert(node);
-        table.count = table.count.saturating_add(1);
+        while !table.has_room(1, entry.octets, config) {
+            let oldest = table.take_oldest();
+            drop(table);
+            if oldest.is_none() {
+                // It has no room alone.
+                drop((node, replaced));
+                return Ok(evicted);
+            }
+            // Its file is closed here, which may sleep.
+            drop(oldest);
+            evicted = evicted.saturating_add(1);
+            table = self.table.lock();
+        }
+        // Another one may have been faster.
+        let other = table.take(&entry.hash);
+        table.put(entry, node);
         drop(table);
-        // Their files are closed here, which may sleep.
-        drop(replaced);
-        let has_evicted = evicted.is_some();
-        drop(evicted);
-        Ok(has_evicted)
+        drop((replaced, other));
+        Ok(evicted)
     }
 
     /// Throws out what doesn't hold any more, or may not be kept as `config` says, which is of that
@@ -381,7 +400,7 @@ impl Cache {
         self.swept.set(now, generation);
         loop {
             let mut table = self.table.lock();
-            if table.count <= config.max_cached_documents {
+            if table.has_room(0, 0, config) {
                 break;
             }
             let oldest = table.take_oldest();
@@ -389,11 +408,12 @@ impl Cache {
             drop(oldest);
         }
         let most = if is_new { usize::MAX } else { SWEEP };
-        self.sweep_below(kept_below(config), most);
+        self.sweep_for(Some(config), most);
     }
 
-    /// Throws out what doesn't hold any more, or isn't below `root`. Looks at `most` entries.
-    fn sweep_below(&self, root: Option<&Arc<DocumentRoot>>, most: usize) {
+    /// Throws out what doesn't hold any more, or isn't to be kept as `config` says; without one,
+    /// everything. Looks at `most` entries.
+    fn sweep_for(&self, config: Option<&Config>, most: usize) {
         let mut left = most.min(self.count() as usize);
         while left > 0 {
             let mut stale = None;
@@ -403,7 +423,7 @@ impl Cache {
                     break;
                 };
                 left = left.saturating_sub(1);
-                if root.is_none_or(|root| !entry.is_below(root)) || !entry.holds() {
+                if config.is_none_or(|config| !entry.is_to_be_kept(config)) || !entry.holds() {
                     stale = Some((table.take(&entry.hash), entry));
                     break;
                 }
@@ -418,10 +438,25 @@ impl Cache {
         }
     }
 
+    /// Throws `count` of the entries out that were not used for long. Returns how many there were.
+    pub(super) fn shed(&self, count: u64) -> u64 {
+        let mut shed: u64 = 0;
+        while shed < count {
+            let oldest = self.table.lock().take_oldest();
+            if oldest.is_none() {
+                break;
+            }
+            // Its file is closed here.
+            drop(oldest);
+            shed = shed.saturating_add(1);
+        }
+        shed
+    }
+
     /// Throws out everything.
     pub(super) fn clear(&self) {
         while self.count() != 0 {
-            self.sweep_below(None, SWEEP);
+            self.sweep_for(None, SWEEP);
         }
     }
 }
@@ -437,12 +472,36 @@ impl Table {
         Some(entry)
     }
 
+    /// Whether `count` entries more, of so many `octets`, have room as `config` says.
+    fn has_room(&self, count: u32, octets: u64, config: &Config) -> bool {
+        let most = u64::from(config.max_cached_memory);
+        self.count.saturating_add(count) <= config.max_cached_documents
+            && (most == 0 || self.octets.saturating_add(octets) <= most)
+    }
+
+    /// Puts an entry in.
+    fn put(&mut self, entry: &Entry, node: RBTreeNode<Hash, Arc<Entry>>) {
+        entry.cached.store(1, Relaxed);
+        self.count = self.count.saturating_add(1);
+        self.octets = self.octets.saturating_add(entry.octets);
+        self.entries.insert(node);
+        self.tell();
+    }
+
     /// Takes an entry out.
     fn take(&mut self, hash: &Hash) -> Option<RBTreeNode<Hash, Arc<Entry>>> {
-        self.entries.get(hash)?.cached.store(0, Relaxed);
-        let node = self.entries.remove_node(hash)?;
+        let entry = self.entries.get(hash)?;
+        entry.cached.store(0, Relaxed);
         self.count = self.count.saturating_sub(1);
+        self.octets = self.octets.saturating_sub(entry.octets);
+        let node = self.entries.remove_node(hash)?;
+        self.tell();
         Some(node)
+    }
+
+    /// Tells others how much there is.
+    fn tell(&self) {
+        self.kept.set(self.count.into(), self.octets);
     }
 
     /// Takes one of the entries out that were not used for long.

@@ -67,6 +67,8 @@ pub(super) const SECONDS: Range = Range::new(1, 3600);
 pub(super) const REQUESTS: Range = Range::new(0, u32::MAX);
 /// Of documents; 0 is none.
 pub(super) const DOCUMENTS: Range = Range::new(0, 4_194_304);
+/// Of octets; 0 is any number.
+pub(super) const OCTETS: Range = Range::new(0, u32::MAX);
 /// Of octets per second, up to 1 GiB; 0 is any.
 pub(super) const RATE: Range = Range::new(0, 1_073_741_824);
 /// Of the length of a request's head.
@@ -163,6 +165,10 @@ pub(crate) struct Config {
     pub(crate) fastpath: u32,
     /// How many documents are cached.
     pub(crate) max_cached_documents: u32,
+    /// Octets of memory for that; 0 is any number.
+    pub(crate) max_cached_memory: u32,
+    /// Octets of the largest file that is cached; 0 is any.
+    pub(crate) max_cached_filesize: u32,
     /// Whether precompressed siblings of files are served.
     pub(crate) compression: u32,
     /// Whether directories without an index are listed.
@@ -259,6 +265,8 @@ impl Config {
             keepalive_requests: 0,
             fastpath: 1,
             max_cached_documents: 65_536,
+            max_cached_memory: 134_217_728,
+            max_cached_filesize: 0,
             compression: 1,
             http_dir_indexing: 0,
             hide_unreadable: 1,
@@ -275,6 +283,12 @@ impl Config {
 }
 
 impl Config {
+    /// Whether documents of files of so many octets are kept.
+    pub(super) fn keeps(&self, octets: u64) -> bool {
+        let largest = u64::from(self.max_cached_filesize);
+        self.max_cached_documents != 0 && (largest == 0 || octets <= largest)
+    }
+
     /// Octets of the longest target of a request.
     pub(super) fn target_limit(&self) -> usize {
         let head = usize::try_from(self.max_header_len);

@@ -12,6 +12,7 @@ use crate::linux::context::MaySleep;
 use crate::linux::file::File;
 use crate::linux::fragment::Fragments;
 use crate::linux::path::Path;
+use core::mem::size_of;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -25,6 +26,9 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Of memory for one, the kernel's own included.
+    pub(super) const OCTETS: usize = size_of::<Self>() + File::OCTETS;
+
     /// For `file`, which was opened at `path`.
     pub(super) fn new(file: File, path: &Path, shared: &Arc<Shared>) -> Result<Self> {
         let place = Place::Device(path.device());

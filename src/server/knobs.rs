@@ -21,6 +21,7 @@ use super::config::{
     DISCARD,
     DOCUMENTS,
     HEAD_LEN,
+    OCTETS,
     OPTIONAL_SECONDS,
     PORT,
     RATE,
@@ -244,6 +245,8 @@ static KNOBS: &[Knob] = &[
         DOCUMENTS,
         Now
     ),
+    number!(max_cached_memory, &[c"max_cached_memory"], OCTETS, Now),
+    number!(max_cached_filesize, &[c"max_cached_filesize"], OCTETS, Now),
     number!(compression, &[c"compression"], SWITCH, Now),
     number!(http_dir_indexing, &[c"http_dir_indexing"], SWITCH, Now),
     number!(hide_unreadable, &[c"hide_unreadable"], SWITCH, Now),

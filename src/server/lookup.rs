@@ -329,8 +329,10 @@ fn keep(config: &Config, query: &Query<'_>, document: Document, trace: Trace, wo
     let Ok(entry) = entry.and_then(|entry| Ok(Arc::new(entry, GFP_KERNEL)?)) else {
         return;
     };
-    if entry.holds() && cache.insert(&entry, config.max_cached_documents) == Ok(true) {
-        worker.counters().count(Counter::CacheEvicted);
+    if entry.holds() && entry.is_to_be_kept(config) {
+        // Without memory it isn't kept.
+        let evicted = cache.insert(&entry, config).unwrap_or(0);
+        worker.counters().add(Counter::CacheEvicted, evicted);
     }
 }
 
@@ -340,6 +342,15 @@ pub(super) struct Trace {
     pub(super) witness: KBox<Witness>,
     /// Of the one that is served in its place.
     pub(super) sibling: Option<KBox<Witness>>,
+}
+
+impl Trace {
+    /// Of memory for it.
+    pub(super) fn octets(&self) -> usize {
+        let sibling = self.sibling.as_ref();
+        let sibling = sibling.map_or(0, |sibling| sibling.octets());
+        self.witness.octets().saturating_add(sibling)
+    }
 }
 
 impl<const TRACED: bool> Names<'_, TRACED> {

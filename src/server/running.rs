@@ -16,12 +16,15 @@ use crate::linux::context::MaySleep;
 use crate::linux::cpu;
 use crate::linux::kthread::Thread;
 use crate::linux::listener::wait_for_callbacks;
+use crate::linux::shrinker::Shrinker;
 use crate::linux::sock::Memory;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
 /// A server that runs. Dropping it stops it, and waits for the end of all its parts.
 pub(super) struct Running {
+    /// Gives back what `store` keeps when the machine lacks memory. There as long as it listens.
+    shrinker: Option<Shrinker<Store>>,
     shared: Arc<Shared>,
     store: Arc<Store>,
     threads: KVec<Thread<Worker>>,
@@ -40,12 +43,19 @@ impl Running {
     ) -> Result<Self> {
         let shared = Shared::new(config, storage, memory, may_sleep)?;
         let mut running = Self {
+            shrinker: None,
             shared,
-            store: Store::new(config)?,
+            store: Store::new(config, statistics.kept())?,
             threads: KVec::new(),
             workers: KVec::new(),
         };
         running.start_workers(config, statistics, may_sleep)?;
+        if let Some(thread) = running.threads.first() {
+            running.store.set_thread(thread.task());
+        }
+        let store = running.store.clone();
+        let shrinker = Shrinker::new(c"rust_tux_documents", store, may_sleep)?;
+        running.shrinker = Some(shrinker);
         let mut workers = KVec::with_capacity(running.workers.len(), GFP_KERNEL)?;
         for worker in &running.workers {
             workers.push_within_capacity(worker.clone())?;
@@ -106,6 +116,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let may_sleep = MaySleep::begin();
+        drop(self.shrinker.take());
         self.shared.close(&may_sleep);
         // Each thread ends its connections, which give their work items up.
         drop(core::mem::take(&mut self.threads));

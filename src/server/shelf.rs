@@ -11,7 +11,6 @@
 
 use super::cache::{
     is_same,
-    kept_below,
     Entry,
     Hash,
     Swept, //
@@ -178,11 +177,8 @@ impl Place {
     /// Puts `entry` on the shelf, unless somebody is there, or the configuration that the shelf has
     /// doesn't let it be kept. For where one may sleep.
     pub(super) fn put(&self, entry: Arc<Entry>) {
-        let may_keep = |shelf: &Shelf| {
-            let root = kept_below(&shelf.workspace.config);
-            root.is_some_and(|root| entry.is_below(root))
-        };
-        let before = match self.shelf.try_lock().filter(|shelf| may_keep(shelf)) {
+        let is_kept = |shelf: &Guard<'_, Shelf>| entry.is_to_be_kept(&shelf.workspace.config);
+        let before = match self.shelf.try_lock().filter(is_kept) {
             Some(mut shelf) => {
                 self.is_used.store(1, Relaxed);
                 shelf.documents.put(entry)
@@ -194,9 +190,11 @@ impl Place {
     }
 
     /// Throws out what must not be answered any more, unless somebody has done so in the second
-    /// `now` for that `generation` of the configuration. For where one may sleep.
-    pub(super) fn sweep(&self, now: u64, generation: u64, shared: &Shared) {
-        if self.swept.is_due(now, generation, self.is_empty()) && self.sweep_all(shared, false) {
+    /// `now` for that `generation` of the configuration; in any case if it is `urgent`. For where one
+    /// may sleep.
+    pub(super) fn sweep(&self, now: u64, generation: u64, shared: &Shared, urgent: bool) {
+        let is_due = urgent || self.swept.is_due(now, generation, self.is_empty());
+        if is_due && self.sweep_all(shared, false) {
             self.swept.set(now, generation);
         }
     }
@@ -207,8 +205,8 @@ impl Place {
         while !self.sweep_all(shared, true) {}
     }
 
-    /// Throws out what doesn't hold any more, is cached no longer, or isn't below the document root
-    /// that there is; or everything, if `is_over`. Returns whether all is done: not so if somebody
+    /// Throws out what doesn't hold any more, is cached no longer, or isn't to be kept as the
+    /// configuration says that there is; or everything, if `is_over`. Returns whether all is done: not so if somebody
     /// was there, or if there was no memory for a new configuration.
     fn sweep_all(&self, shared: &Shared, is_over: bool) -> bool {
         let mut place = 0;
@@ -222,10 +220,10 @@ impl Place {
                 is_current |= shelf.refresh(shared);
                 shelf.responses.sweep(shelf.workspace.moment.seconds);
             }
-            let root = kept_below(&shelf.workspace.config).filter(|_| !is_over);
+            let config = (!is_over).then_some(&*shelf.workspace.config);
             let mut stale = None;
             while place < DOCUMENTS && stale.is_none() && shelf.documents.count() != 0 {
-                stale = shelf.documents.take_stale(place, root);
+                stale = shelf.documents.take_stale(place, config);
                 place = place.saturating_add(1);
             }
             let is_empty = shelf.documents.count() == 0;
@@ -331,13 +329,13 @@ impl Documents {
         self.count
     }
 
-    /// Takes what is at `place` if it doesn't hold any more, is cached no longer, or isn't below
-    /// `root`.
-    fn take_stale(&mut self, place: usize, root: Option<&Arc<DocumentRoot>>) -> Option<Arc<Entry>> {
+    /// Takes what is at `place` if it doesn't hold any more, is cached no longer, or isn't to be
+    /// kept as `config` says; without one, whatever is there.
+    fn take_stale(&mut self, place: usize, config: Option<&Config>) -> Option<Arc<Entry>> {
         let there = self.places.get_mut(place)?;
         let entry = there.as_ref()?;
-        let is_below = root.is_some_and(|root| entry.is_below(root));
-        if is_below && entry.is_cached() && entry.holds() {
+        let is_kept = config.is_some_and(|config| entry.is_to_be_kept(config));
+        if is_kept && entry.is_cached() && entry.holds() {
             return None;
         }
         self.count = self.count.saturating_sub(1);

@@ -54,10 +54,15 @@ counters! {
     CacheHits => "cache_hits";
     /// Requests whose document was not cached.
     CacheMisses => "cache_misses";
+    /// Requests whose document was found, and whose content was not in memory when it was to be
+    /// sent: the second thing that a cache may miss.
+    CacheMissesContent => "cache_misses_content";
     /// Requests whose cached document was not true any more.
     CacheStale => "cache_stale";
     /// Documents that were thrown out of the cache to make room.
     CacheEvicted => "cache_evicted";
+    /// Documents that were thrown out of the cache because the machine lacked memory.
+    CacheShrunk => "cache_shrunk";
     /// Octets of responses that the socket has taken, heads included.
     OctetsSent => "octets_sent";
     /// Connections accepted.
@@ -195,10 +200,43 @@ impl Counters {
     }
 }
 
+/// How much is kept of what was found before.
+pub(super) struct Kept {
+    documents: Atomic<u64>,
+    octets: Atomic<u64>,
+}
+
+impl Kept {
+    /// Nothing is.
+    fn new() -> Self {
+        Self {
+            documents: Atomic::new(0),
+            octets: Atomic::new(0),
+        }
+    }
+
+    /// Takes note that so much is.
+    pub(super) fn set(&self, documents: u64, octets: u64) {
+        self.documents.store(documents, Relaxed);
+        self.octets.store(octets, Relaxed);
+    }
+
+    /// Documents that are.
+    pub(super) fn documents(&self) -> u64 {
+        self.documents.load(Relaxed)
+    }
+
+    /// Octets of memory for them.
+    fn octets(&self) -> u64 {
+        self.octets.load(Relaxed)
+    }
+}
+
 /// The counters of all workers. They stay when the server is stopped and started.
 pub(crate) struct Statistics {
     workers: KVec<Arc<Counters>>,
     storage: Arc<Storage>,
+    kept: Arc<Kept>,
 }
 
 impl Statistics {
@@ -210,13 +248,23 @@ impl Statistics {
             let counters = Arc::new(Counters::new()?, GFP_KERNEL)?;
             workers.push_within_capacity(counters).map_err(|_| EINVAL)?;
         }
-        Ok(Self { workers, storage })
+        let kept = Arc::new(Kept::new(), GFP_KERNEL)?;
+        Ok(Self {
+            workers,
+            storage,
+            kept,
+        })
     }
 
     /// The counters of the worker of that number.
     pub(crate) fn worker(&self, number: usize) -> Option<Arc<Counters>> {
         let number = number.checked_rem(self.workers.len())?;
         self.workers.get(number).cloned()
+    }
+
+    /// How much is kept.
+    pub(super) fn kept(&self) -> &Arc<Kept> {
+        &self.kept
     }
 
     /// The sum over the workers.
@@ -239,6 +287,8 @@ impl Show for Statistics {
         seq_print!(out, "storage_running {}\n", storage.running);
         seq_print!(out, "storage_waiting {}\n", storage.waiting);
         seq_print!(out, "storage_abandoned {}\n", storage.abandoned);
+        seq_print!(out, "cached_documents {}\n", self.kept.documents());
+        seq_print!(out, "cached_octets {}\n", self.kept.octets());
         for counter in Counter::ALL {
             seq_print!(out, "{} {}\n", counter.name(), self.sum(*counter));
         }

@@ -12,14 +12,26 @@ use super::shelf::{
     Place,
     Shelf, //
 };
+use super::stats::Kept;
 use crate::linux::context::MaySleep;
+use crate::linux::shrinker::Shrink;
 use crate::linux::try_lock::Guard;
 use kernel::cpu::{
     nr_cpu_ids,
     CpuId, //
 };
 use kernel::prelude::*;
-use kernel::sync::Arc;
+use kernel::sync::aref::ARef;
+use kernel::sync::atomic::{
+    Atomic,
+    Full,
+    Relaxed, //
+};
+use kernel::sync::{
+    Arc,
+    SetOnce, //
+};
+use kernel::task::Task;
 
 /// What was found before.
 #[pin_data]
@@ -28,11 +40,17 @@ pub(super) struct Store {
     cache: Cache,
     /// One for each number of a CPU.
     shelves: KVVec<Place>,
+    /// How much is kept.
+    kept: Arc<Kept>,
+    /// Documents that are to be let go, because the machine lacks memory.
+    surplus: Atomic<u64>,
+    /// Who is woken for that.
+    thread: SetOnce<ARef<Task>>,
 }
 
 impl Store {
-    /// An empty store, to answer as `config` says.
-    pub(super) fn new(config: &Arc<Config>) -> Result<Arc<Self>> {
+    /// An empty store, to answer as `config` says. It says by `kept` how much there is.
+    pub(super) fn new(config: &Arc<Config>, kept: &Arc<Kept>) -> Result<Arc<Self>> {
         let cpus = usize::try_from(nr_cpu_ids())?;
         let mut shelves = KVVec::with_capacity(cpus, GFP_KERNEL)?;
         for _ in 0..cpus {
@@ -40,11 +58,19 @@ impl Store {
         }
         Arc::pin_init(
             pin_init!(Self {
-                cache <- Cache::new(),
+                cache <- Cache::new(kept.clone()),
                 shelves,
+                kept: kept.clone(),
+                surplus: Atomic::new(0),
+                thread: SetOnce::new(),
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Says which thread is to be woken when the machine lacks memory: one that sweeps.
+    pub(super) fn set_thread(&self, thread: ARef<Task>) {
+        self.thread.populate(thread);
     }
 
     /// Documents that were found before.
@@ -73,8 +99,14 @@ impl Store {
         self.cache.count() == 0 && self.shelves.iter().all(Place::is_empty)
     }
 
+    /// Whether the machine lacks memory, so that a sweep can't wait.
+    pub(super) fn wants_sweep(&self) -> bool {
+        self.surplus.load(Relaxed) != 0
+    }
+
     /// Throws out what must not be answered any more, or may not be kept as `config` says, which is
-    /// of that `generation`; what nobody has looked at in the second `now`.
+    /// of that `generation`; what nobody has looked at in the second `now`. Returns how many
+    /// documents were thrown out because the machine lacks memory.
     pub(super) fn sweep(
         &self,
         now: u64,
@@ -82,11 +114,17 @@ impl Store {
         config: &Config,
         shared: &Shared,
         _: &MaySleep,
-    ) {
-        for place in &self.shelves {
-            place.sweep(now, generation, shared);
+    ) -> u64 {
+        let mut shed = 0;
+        if self.wants_sweep() {
+            shed = self.cache.shed(self.surplus.xchg(0, Full));
         }
         self.cache.sweep(now, generation, config);
+        // Behind the cache: what that has lost leaves the shelves, too.
+        for place in &self.shelves {
+            place.sweep(now, generation, shared, shed != 0);
+        }
+        shed
     }
 
     /// Throws out all documents. For who ends.
@@ -95,5 +133,26 @@ impl Store {
             place.clear(shared);
         }
         self.cache.clear();
+    }
+}
+
+/// Files are closed by a worker: whoever lacks memory may have locks that this needs.
+impl Shrink for Store {
+    fn count(&self) -> usize {
+        let left = self.kept.documents();
+        let left = left.saturating_sub(self.surplus.load(Relaxed));
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
+    fn shrink(&self, most: usize) -> usize {
+        let count = most.min(self.count());
+        if count != 0 {
+            // ORDERING: Full, against the worker, which looks at this before it sleeps.
+            self.surplus.fetch_add(count as u64, Full);
+            if let Some(thread) = self.thread.as_ref() {
+                thread.wake_up();
+            }
+        }
+        count
     }
 }

@@ -324,8 +324,8 @@ impl<'a> Turn<'a> {
         let resolve = |query: &Query<'_>| {
             let (found, is_cached) = lookup::find(config, query, buffer, sock, may_sleep)?;
             let is_asked = asked.is_some_and(|name| core::ptr::eq(name, query.path.name));
-            let may_keep = config.max_cached_documents != 0 && !is_cached && is_asked;
-            if may_keep && matches!(found, Resolution::File(_)) {
+            let may_keep = matches!(&found, Resolution::File(document) if config.keeps(document.attributes.size));
+            if may_keep && !is_cached && is_asked {
                 *missed = Some(Missed {
                     len: query.path.name.len(),
                     is_directory: query.path.is_directory,
@@ -510,6 +510,9 @@ impl<'a> Turn<'a> {
             counters.count(status);
         }
         if progress == Progress::Cold {
+            if response.is_untouched() {
+                counters.count(Counter::CacheMissesContent);
+            }
             let (shared, limit) = (self.worker.shared(), self.local.config.max_connect);
             if let Err(refused) = response.read(self.sock, shared, limit) {
                 let is_untouched = response.is_untouched();

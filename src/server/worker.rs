@@ -264,6 +264,7 @@ impl Run for Worker {
                 self.is_wanted.load(Relaxed) != 0
                     || self.shared.wants_attention(local.workspace.now)
                     || self.shared.generation() != local.tried
+                    || self.store.wants_sweep()
             };
             if !is_idle {
                 // More will come soon, as a rule, of which some can wait until then.
@@ -281,11 +282,13 @@ impl Run for Worker {
 impl Worker {
     /// Throws out what must not be answered any more, once in a second and after each change of the
     /// configuration.
+    #[inline(never)]
     fn sweep(&self, local: &Local, may_sleep: &MaySleep) {
         let workspace = &local.workspace;
         let (now, generation) = (workspace.now, workspace.generation());
         let (config, shared) = (&workspace.config, &self.shared);
-        self.store.sweep(now, generation, config, shared, may_sleep);
+        let shed = self.store.sweep(now, generation, config, shared, may_sleep);
+        self.counters.add(Counter::CacheShrunk, shed);
     }
 
     /// Serves whoever has a turn now. Files are opened with the credentials of the caller.

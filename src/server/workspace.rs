@@ -90,7 +90,16 @@ impl Workspace {
 
     /// Takes the configuration, if there is a new one. Without memory for larger buffers the old
     /// one stays.
+    #[inline]
     pub(super) fn take_config(&mut self, shared: &Shared) {
+        if shared.generation() != self.generation {
+            self.replace_config(shared);
+        }
+    }
+
+    /// Takes the new configuration.
+    #[inline(never)]
+    fn replace_config(&mut self, shared: &Shared) {
         let mut generation = self.generation;
         let Some(config) = shared.newer_config(&mut generation) else {
             return;

@@ -27,6 +27,7 @@ pub(crate) mod llist;
 pub(crate) mod network;
 pub(crate) mod page_frag;
 pub(crate) mod proc;
+pub(crate) mod shrinker;
 #[path = "../../src/linux/slab.rs"]
 mod slab;
 #[path = "../../src/linux/sock.rs"]

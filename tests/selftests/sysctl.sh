@@ -43,6 +43,8 @@ linger_limit 644 root
 linger_timeout 644 root
 max_backlog 644 root
 max_cached_documents 644 root
+max_cached_filesize 644 root
+max_cached_memory 644 root
 max_connect 644 root
 max_header_len 644 root
 maxconnect 644 root
@@ -114,6 +116,8 @@ numbers = (
     (["keepalive_requests"], 0, 0, 4294967295, True),
     (["fastpath"], 1, 0, 1, True),
     (["max_cached_documents"], 65536, 0, 4194304, True),
+    (["max_cached_memory"], 134217728, 0, 4294967295, True),
+    (["max_cached_filesize"], 0, 0, 4294967295, True),
     (["compression"], 1, 0, 1, True),
     (["http_dir_indexing"], 0, 0, 1, True),
     (["hide_unreadable"], 1, 0, 1, True),

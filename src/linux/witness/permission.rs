@@ -13,7 +13,10 @@ use super::{
     now,
     MOST_SEGMENTS, //
 };
-use core::mem::offset_of;
+use core::mem::{
+    offset_of,
+    size_of, //
+};
 use core::ptr::{
     addr_of,
     NonNull, //
@@ -42,6 +45,9 @@ pub(super) struct Permissions {
 }
 
 impl Permissions {
+    /// Of memory for them, whoever has them.
+    pub(super) const OCTETS: usize = size_of::<[Permission; MOST]>();
+
     /// None yet.
     pub(super) fn new() -> Result<Self> {
         // INVARIANT: There is nothing yet.

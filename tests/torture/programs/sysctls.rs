@@ -76,6 +76,8 @@ const ALL: &[(&[&str], Takes)] = &[
     (&["clientport", "redirect_port"], Number(0, 65_535)),
     (&["fastpath"], Number(0, 1)),
     (&["max_cached_documents"], Number(0, 4_194_304)),
+    (&["max_cached_memory"], Number(0, 4_294_967_295)),
+    (&["max_cached_filesize"], Number(0, 4_294_967_295)),
     (&["compression"], Number(0, 1)),
     (&["charset"], Text),
     (&["mime_types"], Text),
