@@ -65,6 +65,7 @@ pub(crate) mod date;
 pub(crate) mod entity_tag;
 pub(crate) mod extra_fields;
 pub(crate) mod framing;
+pub(crate) mod handoff;
 pub(crate) mod listing;
 pub(crate) mod media_type;
 pub(crate) mod multipart;

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `struct socket` | `socket.rs` |
 //! | a listening `struct sock` | `listener.rs`, `accept_queue.rs` |
-//! | an established `struct sock` | `sock.rs`, `stream.rs` |
+//! | an established `struct sock` | `sock.rs`, `stream.rs`, `handoff.rs` |
 //! | the callbacks of both | `callbacks.rs` |
 //! | `struct bio_vec`, `struct page_frag_cache` | `fragment.rs` |
 //! | `struct list_head`, `struct llist_head` | `list.rs`, `llist.rs` |
@@ -38,6 +38,7 @@ pub(crate) mod cred;
 pub(crate) mod directory;
 pub(crate) mod file;
 pub(crate) mod fragment;
+pub(crate) mod handoff;
 pub(crate) mod kthread;
 pub(crate) mod list;
 pub(crate) mod listener;

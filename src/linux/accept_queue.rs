@@ -59,7 +59,9 @@ impl Drop for Child {
 /// # Safety
 ///
 /// `listener` is a TCP sock that is alive.
-unsafe fn queue_of(listener: NonNull<bindings::sock>) -> *mut bindings::request_sock_queue {
+pub(super) unsafe fn queue_of(
+    listener: NonNull<bindings::sock>,
+) -> *mut bindings::request_sock_queue {
     let icsk: *mut bindings::inet_connection_sock = listener.as_ptr().cast();
     // SAFETY: A TCP sock is an `inet_connection_sock`.
     unsafe { addr_of_mut!((*icsk).icsk_accept_queue) }

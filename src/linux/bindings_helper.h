@@ -48,7 +48,9 @@
 #include <linux/tcp.h>
 #include <linux/uio.h>
 #include <linux/workqueue.h>
+#include <net/inet6_hashtables.h>
 #include <net/inet_connection_sock.h>
+#include <net/inet_hashtables.h>
 #include <net/ipv6.h>
 #include <net/net_namespace.h>
 #include <net/request_sock.h>
@@ -80,6 +82,20 @@ void tux_helper_sk_callback_unlock(struct sock *sk);
 void *tux_helper_rcu_dereference_sk_user_data(const struct sock *sk);
 void tux_helper_rcu_assign_sk_user_data(struct sock *sk, void *data);
 void tux_helper_sk_set_bare_socket(struct sock *sk, struct socket *sock);
+void tux_helper_sk_set_no_socket(struct sock *sk);
+void tux_helper_bh_lock_sock(struct sock *sk);
+void tux_helper_bh_unlock_sock(struct sock *sk);
+struct net *tux_helper_sock_net(const struct sock *sk);
+bool tux_helper_sock_hold_not_zero(struct sock *sk);
+bool tux_helper_sk_acceptq_is_full(const struct sock *sk);
+void tux_helper_sk_acceptq_added(struct sock *sk);
+void tux_helper_reqsk_set_one(struct request_sock *req);
+void tux_helper_sk_tx_queue_clear(struct sock *sk);
+bool tux_helper_sock_flag(const struct sock *sk, enum sock_flags flag);
+void tux_helper_sock_valbool_flag(struct sock *sk, enum sock_flags flag, bool value);
+void tux_helper_sk_prot_keepalive(struct sock *sk, int value);
+int tux_helper_sk_prot_addrform_inet(struct sock *sk);
+void tux_helper_sk_set_nospace(struct sock *sk);
 void tux_helper_sk_prot_close(struct sock *sk);
 void tux_helper_sk_prot_shutdown(struct sock *sk, int how);
 void tux_helper_sk_set_linger_zero(struct sock *sk);

@@ -44,6 +44,84 @@ void tux_helper_sk_set_bare_socket(struct sock *sk, struct socket *sock)
 	rcu_assign_pointer(sk->sk_wq, &sock->wq);
 }
 
+void tux_helper_sk_set_no_socket(struct sock *sk)
+{
+	WRITE_ONCE(sk->sk_socket, NULL);
+	RCU_INIT_POINTER(sk->sk_wq, NULL);
+}
+
+void tux_helper_bh_lock_sock(struct sock *sk)
+{
+	local_bh_disable();
+	bh_lock_sock(sk);
+}
+
+void tux_helper_bh_unlock_sock(struct sock *sk)
+{
+	bh_unlock_sock(sk);
+	local_bh_enable();
+}
+
+struct net *tux_helper_sock_net(const struct sock *sk)
+{
+	return sock_net(sk);
+}
+
+bool tux_helper_sock_hold_not_zero(struct sock *sk)
+{
+	return refcount_inc_not_zero(&sk->sk_refcnt);
+}
+
+bool tux_helper_sk_acceptq_is_full(const struct sock *sk)
+{
+	return sk_acceptq_is_full(sk);
+}
+
+void tux_helper_sk_acceptq_added(struct sock *sk)
+{
+	sk_acceptq_added(sk);
+}
+
+/* Readers of a freed request that look it up without a lock may take it now. */
+void tux_helper_reqsk_set_one(struct request_sock *req)
+{
+	smp_wmb();
+	refcount_set(&req->rsk_refcnt, 1);
+}
+
+void tux_helper_sk_tx_queue_clear(struct sock *sk)
+{
+	sk_tx_queue_clear(sk);
+}
+
+bool tux_helper_sock_flag(const struct sock *sk, enum sock_flags flag)
+{
+	return sock_flag(sk, flag);
+}
+
+void tux_helper_sock_valbool_flag(struct sock *sk, enum sock_flags flag, bool value)
+{
+	sock_valbool_flag(sk, flag, value);
+}
+
+void tux_helper_sk_prot_keepalive(struct sock *sk, int value)
+{
+	sk->sk_prot->keepalive(sk, value);
+}
+
+int tux_helper_sk_prot_addrform_inet(struct sock *sk)
+{
+	int family = PF_INET;
+
+	return sk->sk_prot->setsockopt(sk, SOL_IPV6, IPV6_ADDRFORM, KERNEL_SOCKPTR(&family),
+				       sizeof(family));
+}
+
+void tux_helper_sk_set_nospace(struct sock *sk)
+{
+	set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
+}
+
 void tux_helper_sk_prot_close(struct sock *sk)
 {
 	sk->sk_prot->close(sk, 0);

@@ -8,6 +8,8 @@
 //! ```text
 //!                 state_change in softirq, or a thread
 //!   accept queue --------------------------------------> attached --close()--> detached
+//!                                                           '------give()-----> detached, and on
+//!                                                                    another accept queue
 //! ```
 //!
 //! What a connection is in between, its owner keeps in `T::State`, behind the socket's own lock:
@@ -73,20 +75,20 @@ impl<T: Events> Memory<T> {
 ///
 /// - `kind` is [`Kind::Connection`], and is the first word.
 /// - `sk` is a TCP sock to which the object owns a reference.
-/// - `state` and `attached` are only touched with the sock locked, or by whoever has the only
-///   reference. `attached` says whether the sock's callbacks and `sk_user_data` are ours.
+/// - `state` is only touched, and `attached` only changed, with the sock locked, or by whoever has
+///   the only reference. `attached` says whether the sock's callbacks and `sk_user_data` are ours.
 /// - `busy` is only changed with the sock locked. It is set exactly while there is a [`Locked`].
 #[repr(C)]
 pub(crate) struct Sock<T: Events> {
     kind: Kind,
-    sk: NonNull<bindings::sock>,
+    pub(super) sk: NonNull<bindings::sock>,
     pub(super) run_link: llist::Link,
     pub(super) member_link: list::Link,
     rcu: UnsafeCell<bindings::kvfree_rcu_head>,
     // Begins a cache line: what is before it fills one.
     socket: UnsafeCell<bindings::socket>,
     refs: Refcount,
-    attached: UnsafeCell<bool>,
+    attached: Atomic<i32>,
     /// Whether `state` is borrowed. What the borrower does with the sock calls back.
     busy: Atomic<i32>,
     state: UnsafeCell<T::State>,
@@ -149,7 +151,7 @@ impl<T: Events> Sock<T> {
             rcu <- pin_init::init_zeroed(),
             socket <- pin_init::init_zeroed(),
             refs: Refcount::new(1),
-            attached: UnsafeCell::new(false),
+            attached: Atomic::new(0),
             busy: Atomic::new(0),
             state: UnsafeCell::new(T::State::default()),
             data,
@@ -207,8 +209,29 @@ impl<T: Events> Sock<T> {
         unsafe { bindings::rcu_assign_sk_user_data(sk, this.cast_mut().cast()) };
         // SAFETY: It was taken above.
         unsafe { bindings::sk_callback_unlock(sk) };
-        // SAFETY: The sock is locked by the caller.
-        unsafe { *self.attached.get() = true };
+        self.attached.store(1, Relaxed);
+    }
+
+    /// Takes what is ours out of the sock but for the socket: its callbacks and `sk_user_data`, whose
+    /// reference is the caller's from here on.
+    ///
+    /// # Safety
+    ///
+    /// The sock is locked by the caller, and attached.
+    pub(super) unsafe fn detach(&self) {
+        // SAFETY: The caller's promise.
+        unsafe { callbacks::restore(self.sk.as_ptr()) };
+        self.attached.store(0, Relaxed);
+    }
+
+    /// Takes the state out.
+    ///
+    /// # Safety
+    ///
+    /// The sock is locked by the caller, and nobody has borrowed the state.
+    pub(super) unsafe fn take_state(&self) -> T::State {
+        // SAFETY: The caller's promise.
+        core::mem::take(unsafe { &mut *self.state.get() })
     }
 
     /// The sock, which is alive.
@@ -258,12 +281,18 @@ impl<T: Events> Sock<T> {
 
     /// Takes the socket's lock. Returns `None` if the connection is no longer attached.
     pub(crate) fn lock<'a>(&'a self, _: &'a MaySleep) -> Option<Locked<'a, T, MaySleep>> {
+        // One that was given away must not be owned by us any more, not even for a moment: whoever
+        // stops to listen takes it for granted that nobody owns what is on the accept queue.
+        //
+        // ORDERING: Only the thread that gives a connection away locks it.
+        if self.attached.load(Relaxed) == 0 {
+            return None;
+        }
         // SAFETY: By the type invariant the sock is alive; the token says that we may sleep.
         unsafe { bindings::lock_sock(self.sk.as_ptr()) };
         // SAFETY: The sock is owned, and whoever borrowed the state has given the sock up.
         let locked = unsafe { Locked::new(self) };
-        // SAFETY: The sock is locked.
-        unsafe { *self.attached.get() }.then_some(locked)
+        (self.attached.load(Relaxed) != 0).then_some(locked)
     }
 
     /// Closes the connection. With [`Close::Orderly`] what was sent still goes out, then a FIN; unread
@@ -286,13 +315,11 @@ impl<T: Events> Sock<T> {
         }
         let state = core::mem::take(locked.state());
         // SAFETY: The sock is locked, and ours until now.
-        unsafe { callbacks::restore(self.sk.as_ptr()) };
+        unsafe { self.detach() };
         // What is still to be sent, a FIN or a RST, is not tried again if there is no memory.
         //
         // SAFETY: The sock is locked. We may sleep.
         unsafe { (*self.sk.as_ptr()).sk_allocation = bindings::GFP_KERNEL };
-        // SAFETY: The sock is locked.
-        unsafe { *self.attached.get() = false };
         drop(locked);
         drop(state);
         // SAFETY: The sock is alive, and no lock is held. This drops the reference that came from

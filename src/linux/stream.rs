@@ -46,6 +46,13 @@ impl Stream<'_> {
         unsafe { (*self.sk.as_ptr()).sk_wmem_queued == 0 }
     }
 
+    /// Asks for a [`WriteSpace`](super::callbacks::Event::WriteSpace) with the next
+    /// acknowledgement.
+    pub(crate) fn await_acknowledgement(&mut self) {
+        // SAFETY: By the type invariant; a connection of ours has a socket.
+        unsafe { bindings::sk_set_nospace(self.sk.as_ptr()) };
+    }
+
     /// Octets that have come and were not consumed.
     pub(crate) fn unread(&self) -> usize {
         // SAFETY: By the type invariant.

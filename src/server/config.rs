@@ -7,11 +7,13 @@
 
 mod cache_control;
 mod charset;
+mod dynamic;
 mod error_pages;
 mod extra_fields;
 
 pub(crate) use cache_control::CacheControl;
 pub(crate) use charset::Charset;
+pub(crate) use dynamic::Dynamic;
 pub(crate) use error_pages::ErrorPages;
 pub(crate) use extra_fields::ExtraFields;
 
@@ -53,6 +55,8 @@ pub(super) const SWITCH: Range = Range::new(0, 1);
 pub(super) const PORT: Range = Range::new(1, 65535);
 /// Of the backing server's port; 0 is none.
 pub(super) const BACKING_PORT: Range = Range::new(0, 65535);
+/// Of what is done with a query.
+pub(super) const QUERY: Range = Range::new(0, 2);
 /// Of the number of workers; 0 is one per online CPU.
 pub(super) const THREADS: Range = Range::new(0, 1024);
 /// Of the number of connections.
@@ -135,6 +139,20 @@ pub(crate) struct Config {
     pub(crate) server_port: u16,
     /// The backing server's port; 0 if there is none.
     pub(crate) client_port: u16,
+    /// Seconds that a request waits for the backing server.
+    pub(crate) handoff_timeout: u32,
+    /// Whether the connection is closed then; else the answer is 503.
+    pub(crate) handoff_close: u32,
+    /// Whether the backing server is asked for what is not found.
+    pub(crate) handoff_not_found: u32,
+    /// Whether the backing server is asked for what is not for everyone.
+    pub(crate) handoff_forbidden: u32,
+    /// Whether everything is for the backing server.
+    pub(crate) all_userspace: u32,
+    /// Whether a query is ignored, or its request is for the backing server: 2 or 0.
+    pub(crate) ignore_query: u32,
+    /// The texts that make a path one for the backing server.
+    pub(crate) dynamic: Arc<Dynamic>,
     /// How many workers; 0 is one per online CPU.
     pub(crate) threads: u32,
     /// How many connections at a time.
@@ -249,7 +267,14 @@ impl Config {
             document_root: Arc::new(document_root, GFP_KERNEL)?,
             address,
             server_port: given.port,
-            client_port: 8080,
+            client_port: 0,
+            handoff_timeout: 2,
+            handoff_close: 0,
+            handoff_not_found: 1,
+            handoff_forbidden: 1,
+            all_userspace: 0,
+            ignore_query: 0,
+            dynamic: first(Dynamic::DEFAULT, context)?,
             threads: checked("threads", THREADS, given.threads)?,
             max_connect: 10_000,
             max_backlog: checked("backlog", BACKLOG, given.backlog)?,
@@ -287,6 +312,21 @@ impl Config {
     pub(super) fn keeps(&self, octets: u64) -> bool {
         let largest = u64::from(self.max_cached_filesize);
         self.max_cached_documents != 0 && (largest == 0 || octets <= largest)
+    }
+
+    /// Whether requests are answered in softirq, where there is a document for them.
+    pub(super) fn answers_at_once(&self) -> bool {
+        self.fastpath != 0 && self.max_cached_documents != 0 && !self.hands_all_over()
+    }
+
+    /// Whether there is a backing server.
+    pub(super) fn has_backing_server(&self) -> bool {
+        self.client_port != 0
+    }
+
+    /// Whether everything is for the backing server.
+    pub(super) fn hands_all_over(&self) -> bool {
+        self.all_userspace != 0 && self.has_backing_server()
     }
 
     /// Octets of the longest target of a request.

@@ -9,7 +9,8 @@
 //!                   |  ^        |          |                       |
 //!                   |  |        +----------+--> Draining ----------+
 //!                   |  +- 408                       |
-//!                   +-------------------------------+--> Lingering -> closed
+//!                   |-------------------------------+--> Lingering -> closed
+//!                   +--> HandingOver -> the backing server's
 //! ```
 //!
 //! `Opening` waits for a work item, because the file system may have to wait for the lookup of a
@@ -17,6 +18,9 @@
 //! still unread in the socket, and is parsed again when the file is there. `Draining` passes over
 //! the request's body. `Lingering` has sent the last octets and a FIN, and throws away what still
 //! comes, so that no RST overtakes the response (RFC 9112 9.6).
+//!
+//! While it is `HandingOver`, its request is unread, too; and what was sent before is on its way, or
+//! the backing server is waited for. If that is in vain, it is `Receiving` again, and refused.
 //!
 //! What is answered in softirq stays in `Receiving`, or goes on in `Sending` or `Lingering`; in
 //! `Ending` a worker has to send the FIN.
@@ -29,6 +33,7 @@ use super::stats::Counter;
 use super::worker::Worker;
 use super::workspace::Workspace;
 use crate::http::framing::Drain;
+use crate::http::handoff;
 use crate::linux::callbacks::{
     Event,
     Events, //
@@ -143,14 +148,14 @@ impl Events for Connection {
         let sock = callback.sock();
         let is_awaited = match callback.try_lock() {
             Some(mut locked) => {
-                let (state, stream) = locked.parts();
+                let (state, mut stream) = locked.parts();
                 // Nobody waits for the end of a connection that is gone.
                 if stream.is_closed() && state.phase.keeps_nothing() {
                     return sock.data().worker().post_lazily(sock);
                 }
                 let may_be_hot =
                     event == Event::DataReady && matches!(state.phase, Phase::Receiving);
-                let is_awaited = state.phase.awaits(event, &stream);
+                let is_awaited = state.phase.awaits(event, &mut stream);
                 is_awaited && !(may_be_hot && hot::serve(sock, &mut locked))
             }
             // Its worker has it, and may have seen this or not.
@@ -205,6 +210,9 @@ pub(super) enum Phase {
     Opening(Pending, Purpose),
     /// For nothing: the file can't be opened, because its file system doesn't answer others.
     Refused(Purpose),
+    /// For what was sent to be acknowledged, and then, until that second, for the backing server,
+    /// which gets the connection for that reason.
+    HandingOver(handoff::Reason, Option<u64>),
     /// For room in the send buffer, or for octets of a file.
     Sending(Response),
     /// For nothing: the last response was sent in softirq, and the FIN is to follow.
@@ -218,27 +226,50 @@ pub(super) enum Phase {
 impl Phase {
     /// Whether it is the peer who has to do something for a response to go on.
     pub(super) fn is_up_to_peer(&self) -> bool {
-        matches!(self, Phase::Sending(response) if !response.is_reading())
+        match self {
+            Phase::Sending(response) => !response.is_reading(),
+            Phase::HandingOver(..) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether all that the peer has sent since the last response is unread.
+    pub(super) fn is_unread(&self) -> bool {
+        matches!(self, Phase::Receiving | Phase::HandingOver(..))
     }
 
     /// Whether a connection that is gone has nothing that others may miss: a file, for one.
     fn keeps_nothing(&self) -> bool {
-        matches!(self, Phase::Receiving | Phase::Lingering)
+        matches!(
+            self,
+            Phase::Receiving | Phase::HandingOver(..) | Phase::Lingering
+        )
     }
 
     /// Whether `event` is a reason for a turn. Octets that come while nothing is read are found
     /// when something is.
-    fn awaits(&self, event: Event, stream: &Stream<'_>) -> bool {
+    fn awaits(&self, event: Event, stream: &mut Stream<'_>) -> bool {
         match event {
             // The peer has acknowledged our FIN, or has sent its own, or there is no connection any
             // more: of the first there is nothing to do.
             Event::StateChange => stream.is_read_closed() || stream.is_closed(),
             Event::DataReady => match self {
                 Phase::Receiving | Phase::Draining(_) | Phase::Lingering => true,
-                Phase::Opening(..) | Phase::Refused(_) | Phase::Sending(_) | Phase::Ending => false,
+                Phase::Opening(..)
+                | Phase::Refused(_)
+                | Phase::HandingOver(..)
+                | Phase::Sending(_)
+                | Phase::Ending => false,
             },
             Event::WriteSpace => match self {
                 Phase::Sending(response) => !response.is_reading(),
+                Phase::HandingOver(..) => {
+                    let is_acknowledged = stream.is_send_queue_empty();
+                    if !is_acknowledged {
+                        stream.await_acknowledgement();
+                    }
+                    is_acknowledged
+                }
                 Phase::Receiving
                 | Phase::Opening(..)
                 | Phase::Refused(_)
@@ -271,6 +302,8 @@ pub(super) enum Timer {
     KeepAlive,
     /// The time for a file system to answer; for the peer there is [`Pace`].
     Send,
+    /// The time until the backing server is tried again.
+    Backing,
     /// The time until sending is tried again for which there was no memory.
     Memory,
     /// The time in which a part of a request's body must come.
@@ -287,6 +320,7 @@ impl Timer {
             Timer::KeepAlive => Counter::TimeoutKeepalive,
             Timer::Send => Counter::TimeoutSend,
             Timer::Memory => Counter::OutOfMemory,
+            Timer::Backing => Counter::HandoffFailed,
             Timer::Body => Counter::TimeoutBody,
             Timer::Linger => Counter::TimeoutLinger,
         }

@@ -21,6 +21,7 @@ use crate::http::entity_tag::{
     EntityTag, //
 };
 use crate::http::framing::Body;
+use crate::http::handoff;
 use crate::http::listing::Format;
 use crate::http::media_type;
 use crate::http::precondition::{
@@ -76,6 +77,8 @@ pub(super) enum Decision<'a> {
     Answer(Action),
     /// A file is opened in a context that may wait; or the error page for that reason.
     Open(Query<'a>, Option<Reason>),
+    /// The connection is handed over, with the request unread.
+    HandOver(handoff::Reason),
 }
 
 /// Why a request is refused.
@@ -239,6 +242,9 @@ pub(super) fn decide<'a>(
     let action = match path {
         Err(bad) => reject(bad.status(), bad.name()),
         Ok(path) => {
+            if let Some(why) = hand_over(request, &path, config) {
+                return Decision::HandOver(why);
+            }
             let query = query(request, path, config);
             match dispatch(request, config, now, || found.or_else(|| resolve(&query))) {
                 Some(Action::AddSlash) if !can_be_told(&path, request, config) => reject(
@@ -251,8 +257,40 @@ pub(super) fn decide<'a>(
         }
     };
     match action {
-        Action::Reject(reason) => refuse(reason, config, resolve),
+        Action::Reject(reason) => match hand_over_instead(reason.status, config) {
+            Some(why) => Decision::HandOver(why),
+            None => refuse(reason, config, resolve),
+        },
         action => Decision::Answer(action),
+    }
+}
+
+/// Why a request is for the backing server, if there is one, whatever is at its `path`.
+#[inline(never)]
+pub(super) fn hand_over(
+    request: &Request<'_>,
+    path: &Path<'_>,
+    config: &Config,
+) -> Option<handoff::Reason> {
+    if !config.has_backing_server() {
+        return None;
+    }
+    let media_type = reply::media_type_of(config, path);
+    let rules = handoff::Rules {
+        ignores_query: config.ignore_query != 0,
+        dynamic: config.dynamic.texts(),
+    };
+    handoff::reason(request, path, media_type, &rules)
+}
+
+/// Why a request is for the backing server, if there is one, that would be refused with `status`
+/// for what is at its path.
+fn hand_over_instead(status: Status, config: &Config) -> Option<handoff::Reason> {
+    match status {
+        _ if !config.has_backing_server() => None,
+        Status::NotFound if config.handoff_not_found != 0 => Some(handoff::Reason::NotFound),
+        Status::Forbidden if config.handoff_forbidden != 0 => Some(handoff::Reason::Forbidden),
+        _ => None,
     }
 }
 

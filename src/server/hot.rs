@@ -121,7 +121,7 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
     } = &mut *shelf;
     let config = &workspace.config;
     let is_current = workspace.generation() == shared.generation();
-    if !is_current || config.fastpath == 0 || config.max_cached_documents == 0 {
+    if !is_current || !config.answers_at_once() {
         return false;
     }
     workspace.take_time();
@@ -286,6 +286,9 @@ impl Hot<'_, '_> {
         }
         let path = target::normalize(request.target.path, &mut workspace.name).ok()?;
         let (config, moment) = (&workspace.config, &workspace.moment);
+        if config.has_backing_server() && dispatch::hand_over(&request, &path, config).is_some() {
+            return None;
+        }
         let query = dispatch::query(&request, path, config);
         let wanted = self.hasher.query(&query);
         let root = &config.document_root;

@@ -24,6 +24,7 @@ use super::config::{
     OCTETS,
     OPTIONAL_SECONDS,
     PORT,
+    QUERY,
     RATE,
     REQUESTS,
     SECONDS,
@@ -187,6 +188,36 @@ const ADDRESS: Subject = Subject::Text {
     },
 };
 
+/// [`Config::ignore_query`], with the numbers of TUX; by 1 it makes a query a part of the name.
+const IGNORE_QUERY: Subject = Subject::Number {
+    range: QUERY,
+    effect: Effect::Now,
+    get: |config| config.ignore_query,
+    set: |config, value| {
+        if value == 1 {
+            return Err(EINVAL);
+        }
+        config.ignore_query = value;
+        Ok(())
+    },
+};
+
+/// [`Config::dynamic`], to which each write adds, as in kHTTPd.
+const DYNAMIC: Subject = Subject::Text {
+    effect: Effect::Now,
+    print: |config, out| config.dynamic.print(out),
+    write: |control, text, context| {
+        control.update(
+            &|config| {
+                let mut config = config.clone();
+                config.dynamic = Arc::new(config.dynamic.with(octets(text))?, GFP_KERNEL)?;
+                Ok(config)
+            },
+            context,
+        )
+    },
+};
+
 /// Of [`Config::error_pages`] the one of 404.
 const NOT_FOUND_PAGE: Subject = Subject::Text {
     effect: Effect::Now,
@@ -215,6 +246,18 @@ static KNOBS: &[Knob] = &[
         BACKING_PORT,
         Now
     ),
+    number!(
+        handoff_timeout,
+        &[c"handoff_timeout"],
+        OPTIONAL_SECONDS,
+        Now
+    ),
+    number!(handoff_close, &[c"handoff_close"], SWITCH, Now),
+    number!(handoff_not_found, &[c"handoff_not_found"], SWITCH, Now),
+    number!(handoff_forbidden, &[c"handoff_forbidden"], SWITCH, Now),
+    number!(all_userspace, &[c"all_userspace"], SWITCH, Now),
+    Knob::new(&[c"ignore_query"], IGNORE_QUERY),
+    Knob::new(&[c"dynamic"], DYNAMIC),
     number!(threads, &[c"threads"], THREADS, NextStart),
     number!(
         max_connect,

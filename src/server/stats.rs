@@ -8,6 +8,7 @@
 
 use super::storage::Storage;
 use crate::http::bad_request::BadRequest;
+use crate::http::handoff;
 use crate::http::status::Status;
 use crate::linux::proc::Show;
 use kernel::prelude::*;
@@ -107,6 +108,12 @@ counters! {
     ReadErrors => "read_errors";
     /// Responses cut off because the file had become shorter.
     Truncated => "files_truncated";
+    /// Connections that were handed over to the backing server.
+    Handoffs => "handoffs";
+    /// Requests that had to wait for the backing server, or for room on its accept queue.
+    HandoffWaited => "handoff_waited";
+    /// Requests that have waited for it in vain.
+    HandoffFailed => "handoff_failed";
     /// Listening sockets that somebody closed under us, and that were made anew.
     ListenerRepairs => "listener_repairs";
     /// Times that this could not be done.
@@ -122,11 +129,14 @@ pub(crate) enum Event {
     Response(Status),
     /// A request that is refused for what it is.
     BadRequest(BadRequest),
+    /// A connection that was handed over, and why.
+    Handoff(handoff::Reason),
 }
 
 impl Event {
     /// How many events there are.
-    const COUNT: usize = Counter::COUNT + Status::COUNT + BadRequest::COUNT;
+    const COUNT: usize =
+        Counter::COUNT + Status::COUNT + BadRequest::COUNT + handoff::Reason::COUNT;
 
     /// The place among the numbers of [`Counters`].
     fn index(self) -> usize {
@@ -137,6 +147,9 @@ impl Event {
             Event::BadRequest(reason) => reason
                 .index()
                 .saturating_add(Counter::COUNT + Status::COUNT),
+            Event::Handoff(reason) => reason
+                .index()
+                .saturating_add(Counter::COUNT + Status::COUNT + BadRequest::COUNT),
         }
     }
 }
@@ -156,6 +169,12 @@ impl From<Status> for Event {
 impl From<BadRequest> for Event {
     fn from(reason: BadRequest) -> Self {
         Event::BadRequest(reason)
+    }
+}
+
+impl From<handoff::Reason> for Event {
+    fn from(reason: handoff::Reason) -> Self {
+        Event::Handoff(reason)
     }
 }
 
@@ -297,6 +316,9 @@ impl Show for Statistics {
         }
         for reason in BadRequest::ALL {
             seq_print!(out, "bad_request_{} {}\n", reason.name(), self.sum(*reason));
+        }
+        for reason in handoff::Reason::ALL {
+            seq_print!(out, "handoff_{} {}\n", reason.name(), self.sum(*reason));
         }
     }
 }

@@ -6,6 +6,7 @@
 //! has had its share, or has reached the connection's end.
 
 mod deadline;
+mod handover;
 
 use super::connection::{
     Connection,
@@ -58,6 +59,7 @@ use crate::http::framing::{
     Body,
     Drain, //
 };
+use crate::http::handoff;
 use crate::http::request::{
     self,
     Method,
@@ -95,6 +97,10 @@ pub(super) enum Next {
     Wait,
     /// Another turn, behind those of others.
     Again,
+    /// Another turn, in a tick.
+    Later,
+    /// It is to be handed over, for that reason.
+    HandOver(handoff::Reason),
     /// Its end, and why.
     End(Close, Counter),
 }
@@ -209,7 +215,7 @@ impl<'a> Turn<'a> {
     /// One step.
     fn step(&mut self) -> Next {
         match &mut self.state.phase {
-            Phase::Receiving => self.receive(None),
+            Phase::Receiving => self.receive(None, true),
             Phase::Opening(job, purpose) => {
                 let Some(Output::Opened(resolution)) = job.result() else {
                     return Next::Wait;
@@ -232,6 +238,10 @@ impl<'a> Turn<'a> {
                     self.was_not_read(is_untouched, error)
                 }
             },
+            Phase::HandingOver(why, _) => {
+                let why = *why;
+                self.hand_over(why)
+            }
             Phase::Ending => self.begin_linger(),
             Phase::Draining(_) => self.drain(),
             Phase::Lingering => self.linger(),
@@ -276,12 +286,16 @@ impl<'a> Turn<'a> {
         self.conclude(Action::Reject(dispatch::busy()), false)
     }
 
-    /// Reads a request, and begins its response. `opened` is what was opened for it before.
+    /// Reads a request, and begins its response. `opened` is what was opened for it before. Unless
+    /// it `may_leave`, it is answered here that it can't be handed over.
     #[inline(never)]
-    fn receive(&mut self, opened: Option<Opened>) -> Next {
+    fn receive(&mut self, opened: Option<Opened>, may_leave: bool) -> Next {
         self.cache_missed();
         // What is read of the request came before: a configuration that is older than it is seen.
         self.local.take_config(self.worker.shared());
+        if may_leave && self.local.config.hands_all_over() {
+            return self.begin_handover(handoff::Reason::Everything);
+        }
         let octets = self.stream.peek(&mut self.local.scratch);
         let len = octets.len();
         let is_same = self.state.scanned > 0
@@ -334,8 +348,13 @@ impl<'a> Turn<'a> {
             }
             Some(found)
         };
-        let action = match dispatch::decide(&request, path, config, moment.seconds, opened, resolve)
-        {
+        let decision = if may_leave {
+            dispatch::decide(&request, path, config, moment.seconds, opened, resolve)
+        } else {
+            dispatch::refuse(dispatch::busy(), config, resolve)
+        };
+        let action = match decision {
+            Decision::HandOver(why) => return self.begin_handover(why),
             Decision::Answer(action) => action,
             Decision::Open(query, reason) => {
                 let root = config.document_root.root();
@@ -392,7 +411,7 @@ impl<'a> Turn<'a> {
                 return self.conclude_with(reason, resolution, is_head)
             }
         };
-        self.receive(Some((resolution, reason)))
+        self.receive(Some((resolution, reason)), true)
     }
 
     /// Begins a response that is the last of the connection, with `page` if that is a file.
@@ -446,6 +465,8 @@ impl<'a> Turn<'a> {
         });
         let (task, place) = match decision {
             Decision::Answer(action) => return self.conclude(action, is_head),
+            // Only a request that was read is handed over.
+            Decision::HandOver(_) => return self.conclude(Action::Reject(reason), is_head),
             Decision::Open(query, _) => {
                 let place = lookup::place(root, &query, &mut local.lookup, may_sleep);
                 let task = lookup::Open::new(&local.config.document_root, &query, place);

@@ -18,6 +18,7 @@ use super::turn::{
 };
 use super::wheel::Wheel;
 use super::workspace::Workspace;
+use crate::http::handoff::Reason;
 use crate::linux::context::MaySleep;
 use crate::linux::kthread::{
     Run,
@@ -191,6 +192,17 @@ impl Worker {
         };
         let workspace = &mut local.workspace;
         let next = Turn::new(self, sock, &mut locked, workspace, may_sleep).run(is_late);
+        let next = match next {
+            Next::HandOver(why) => {
+                drop(locked);
+                let Some((next, again)) = self.hand_over(sock, why, workspace, may_sleep) else {
+                    return local.wheel.remove(sock);
+                };
+                locked = again;
+                next
+            }
+            next => next,
+        };
         if let Next::End(how, why) = next {
             drop(locked);
             local.wheel.remove(sock);
@@ -201,9 +213,34 @@ impl Worker {
             Self::place(sock, &locked, local);
         }
         drop(locked);
-        if matches!(next, Next::Again) {
-            self.post(sock);
+        match next {
+            Next::Again => self.post(sock),
+            Next::Later => self.post_lazily(sock),
+            _ => (),
         }
+    }
+
+    /// Hands `sock`, which nobody has locked, over to the backing server for the reason `why`. If
+    /// that doesn't take it, returns what comes next for it, and the lock.
+    #[inline(never)]
+    fn hand_over<'a>(
+        &self,
+        sock: &'a Sock<Connection>,
+        why: Reason,
+        workspace: &mut Workspace,
+        may_sleep: &'a MaySleep,
+    ) -> Option<(Next, Locked<'a, Connection, MaySleep>)> {
+        let refused = match sock.give(workspace.config.client_port, may_sleep) {
+            Ok(()) => {
+                self.count_handover(sock, why);
+                return None;
+            }
+            Err(refused) => refused,
+        };
+        let mut locked = sock.lock(may_sleep)?;
+        let turn = Turn::new(self, sock, &mut locked, workspace, may_sleep);
+        let next = turn.not_handed_over(refused);
+        Some((next, locked))
     }
 
     /// Puts `sock`, which is locked so that nobody moves its deadline meanwhile, where it is looked
@@ -228,18 +265,40 @@ impl Worker {
         sock.close(how, may_sleep);
     }
 
-    /// Ends all connections. No new ones come.
+    /// Ends all connections. No new ones come. Those that wait for a request go to the backing
+    /// server, if there is one.
     fn end(&self, local: &mut Local, may_sleep: &MaySleep) {
         while let Some(sock) = local.wheel.pop() {
-            self.finish(&sock, Close::Orderly, Counter::Closed, may_sleep);
+            self.part_with(&sock, local, may_sleep);
         }
         for sock in self.queue.take_all() {
             if sock.data().is_gone() {
                 continue;
             }
             // It was not looked at yet, or it would have been on the wheel.
-            self.finish(&sock, Close::Orderly, Counter::Closed, may_sleep);
+            self.part_with(&sock, local, may_sleep);
         }
+    }
+
+    /// Hands `sock` over, or ends it.
+    fn part_with(&self, sock: &Sock<Connection>, local: &Local, may_sleep: &MaySleep) {
+        let port = local.workspace.config.client_port;
+        if port != 0 {
+            let locked = sock.lock(may_sleep);
+            let is_unread = locked.is_some_and(|mut locked| locked.state().phase.is_unread());
+            if is_unread && sock.give(port, may_sleep).is_ok() {
+                return self.count_handover(sock, Reason::Idle);
+            }
+        }
+        self.finish(sock, Close::Orderly, Counter::Closed, may_sleep);
+    }
+
+    /// Counts that `sock` was handed over for the reason `why`.
+    fn count_handover(&self, sock: &Sock<Connection>, why: Reason) {
+        self.counters.count(why);
+        self.counters.count(Counter::Handoffs);
+        self.counters.count(Counter::Closed);
+        sock.data().set_gone();
     }
 }
 

@@ -146,7 +146,7 @@ impl Workspace {
             Timer::KeepAlive if config.keepalive_timeout == 0 => u64::MAX,
             Timer::KeepAlive => config.keepalive_timeout.into(),
             Timer::Send => config.send_timeout.into(),
-            Timer::Memory => 0,
+            Timer::Memory | Timer::Backing => 0,
             Timer::Linger => config.linger_timeout.into(),
         };
         // The second that runs now is not a whole one.

@@ -16,6 +16,7 @@ pub(crate) mod cpu;
 pub(crate) mod cred;
 pub(crate) mod file;
 pub(crate) mod fragment;
+pub(crate) mod handoff;
 #[path = "../../src/linux/kthread.rs"]
 pub(crate) mod kthread;
 #[path = "../../src/linux/list.rs"]

@@ -22,21 +22,28 @@ cd /proc/sys/net/http || bail_out "no sysctls"
 is "names and modes" "$(stat -c '%n %a %U' ./* | sed 's,^./,,' | sort)" "$(sort <<'EOF'
 404_page 644 root
 address 644 root
+all_userspace 644 root
 body_timeout 644 root
 cache_control 644 root
 charset 644 root
 clientport 644 root
 compression 644 root
 documentroot 644 root
+dynamic 644 root
 error_pages 644 root
 extra_header 644 root
 fastpath 644 root
 generate_cache_control 644 root
 generate_etags 644 root
 generate_last_mod 644 root
+handoff_close 644 root
+handoff_forbidden 644 root
+handoff_not_found 644 root
+handoff_timeout 644 root
 header_timeout 644 root
 hide_unreadable 644 root
 http_dir_indexing 644 root
+ignore_query 644 root
 keepalive_requests 644 root
 keepalive_timeout 644 root
 linger_limit 644 root
@@ -100,7 +107,12 @@ def answer(target="/", **more):
 numbers = (
     # names, default, least, most, at once
     (["serverport"], port, 1, 65535, False),
-    (["clientport", "redirect_port"], 8080, 0, 65535, True),
+    (["clientport", "redirect_port"], 0, 0, 65535, True),
+    (["handoff_timeout"], 2, 0, 86400, True),
+    (["handoff_close"], 0, 0, 1, True),
+    (["handoff_not_found"], 1, 0, 1, True),
+    (["handoff_forbidden"], 1, 0, 1, True),
+    (["all_userspace"], 0, 0, 1, True),
     (["threads"], 0, 0, 1024, False),
     (["max_connect", "maxconnect"], 10000, 1, 4194304, True),
     (["max_backlog"], 2048, 1, 65535, False),
@@ -179,6 +191,15 @@ def reads_back(name, values):
 
 texts = "documentroot", "charset", "cache_control", "extra_header", "error_pages", "404_page", "mime_types"
 is_("defaults", [sysctl(n) for n in texts[1:]], ["utf-8\n", "", "", "404=/404.html\n", "/404.html\n", ""])
+
+reads_back("ignore_query", ["2", "0"])
+refused("ignore_query", ["1", "3", "x"])
+
+# ---- texts of paths
+
+reads_back("dynamic", [("a b", "cgi-bin a b"), ("b\tc  a", "cgi-bin a b c"), ("-b", "cgi-bin a c"), ("-a -c -x", "cgi-bin"), "cgi-bin"])
+reads_back("dynamic", [("\n", ""), ("-a", ""), ("^/x/ /y .php", "^/x/ /y .php"), ("-.php .py", "^/x/ /y .py"), ("\n", ""), "cgi-bin"])
+refused("dynamic", ["\u00e9", "a\0", "\1", "a" * 5000])
 
 reads_back("charset", ["ISO-8859-1", ("", "off"), "x", "off", "a" * 40, "utf-8"])
 refused("charset", [" ", "utf 8", "utf-8\n\n", "utf-8;x", '"utf-8"', "a" * 41, "\u00e9", "utf-8\0"])

@@ -91,7 +91,7 @@ impl Turn<'_> {
                 self.wait(Timer::Send);
                 Next::Go
             }
-            Timer::Memory => Next::Go,
+            Timer::Memory | Timer::Backing => Next::Go,
             Timer::Send => Next::End(Close::Abort, counter),
         }
     }

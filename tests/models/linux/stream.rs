@@ -55,6 +55,9 @@ impl Stream<'_> {
         0
     }
 
+    /// All is acknowledged at once.
+    pub(crate) fn await_acknowledgement(&mut self) {}
+
     pub(crate) fn is_closed(&self) -> bool {
         self.sk().state.get() == bindings::TCP_CLOSE
     }

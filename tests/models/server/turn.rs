@@ -27,7 +27,9 @@ use super::{
     lookup,
     outcome, //
 };
+use crate::http::handoff::Reason;
 use crate::linux::context::MaySleep;
+use crate::linux::handoff;
 use crate::linux::sock::{
     Close,
     Locked,
@@ -38,6 +40,10 @@ use crate::linux::stream::Stream;
 pub(super) enum Next {
     Wait,
     Again,
+    /// None is so short of time.
+    Later,
+    /// None is for others.
+    HandOver(Reason),
     End(Close, Counter),
 }
 
@@ -112,6 +118,10 @@ impl<'a> Turn<'a> {
                 _ => self.answer(),
             }
         }
+    }
+
+    pub(super) fn not_handed_over(self, _: handoff::Refused) -> Next {
+        Next::Wait
     }
 
     fn wait(&self, timer: Timer) {
