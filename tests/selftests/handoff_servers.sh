@@ -1,0 +1,241 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Hand-off to nginx and Apache as Debian has them: who has asked, uploads, upgrades,
+# reloads under load, and connections that outlive the module.
+
+. "$(dirname "$0")/lib.sh"
+
+command -v nginx apache2 ab >/dev/null || skip_all "no nginx or Apache"
+client_network || skip_all "no network for a client"
+requests=2000
+[ "${RUST_TUX_KERNEL:-stock}" = stock ] || requests=300
+echo index >"$docroot/index.html"
+head -c 50000 /dev/urandom >"$docroot/50k.bin"
+mkdir -m 755 "$tmp/backing" "$tmp/nginx" "$tmp/apache" "$tmp/backing/cgi-bin"
+echo "from the backing server" >"$tmp/backing/other.html"
+head -c 4000000 /dev/urandom >"$tmp/upload"
+cat >"$tmp/backing/cgi-bin/env" <<'END'
+#!/bin/sh
+printf 'Content-Type: text/plain\r\n\r\n'
+echo "peer=$REMOTE_ADDR port=$REMOTE_PORT to=$SERVER_PORT method=$REQUEST_METHOD sum=$(cksum)"
+END
+chmod 755 "$tmp/backing/cgi-bin/env"
+# What nginx asks by HTTP, and what speaks the protocol that it is changed to.
+python3 "$selftests/backing_server.py" --port 8090 >/dev/null &
+app=$!
+at_exit kill $app
+
+nginx_conf() {
+	cat >"$tmp/nginx.conf" <<END
+user root;
+daemon on;
+worker_processes $1;
+pid $tmp/nginx/pid;
+error_log $tmp/nginx/error.log;
+events { worker_connections 1024; }
+http {
+	log_format who '\$remote_addr \$remote_port \$server_port \$request_method \$uri \$status';
+	access_log $tmp/nginx/log who;
+	client_body_temp_path $tmp/nginx;
+	proxy_temp_path $tmp/nginx;
+	fastcgi_temp_path $tmp/nginx;
+	uwsgi_temp_path $tmp/nginx;
+	scgi_temp_path $tmp/nginx;
+	client_max_body_size 0;
+	keepalive_timeout 30;
+	server {
+		listen 0.0.0.0:8081 $2;
+		listen [::]:8081 ipv6only=on $2;
+		root $tmp/backing;
+		location /cgi-bin/ {
+			proxy_pass http://127.0.0.1:8090;
+			proxy_http_version 1.1;
+			proxy_set_header Upgrade \$http_upgrade;
+			proxy_set_header Connection \$http_connection;
+		}
+	}
+}
+END
+}
+
+local_port=34566
+modules=/usr/lib/apache2/modules
+apache_conf() { # MPM CGI-MODULE LISTEN
+	cat >"$tmp/apache.conf" <<END
+ServerRoot $tmp/apache
+ServerName localhost
+PidFile $tmp/apache/pid
+ErrorLog $tmp/apache/error.log
+Listen $3
+User www-data
+Group www-data
+LoadModule mpm_$1_module $modules/mod_mpm_$1.so
+LoadModule authz_core_module $modules/mod_authz_core.so
+LoadModule $2_module $modules/mod_$2.so
+LoadModule alias_module $modules/mod_alias.so
+LogFormat "%a %{remote}p %{local}p %m %U %>s" who
+CustomLog $tmp/apache/log who
+DocumentRoot $tmp/backing
+ScriptAlias /cgi-bin/ $tmp/backing/cgi-bin/
+MaxKeepAliveRequests 0
+KeepAliveTimeout 30
+<VirtualHost *:8080>
+	Redirect /virtual /of-the-front
+</VirtualHost>
+$([ "$2" != cgid ] || echo "ScriptSock $tmp/apache/cgisock")
+END
+}
+
+start_server() {
+	rm -f "$tmp/$1/log"
+	case $1 in
+	nginx) nginx -c "$tmp/nginx.conf" 2>"$tmp/start" ;;
+	apache) apache2 -f "$tmp/apache.conf" 2>"$tmp/start" ;;
+	esac || { not_ok "$1 starts" "$(cat "$tmp/start")"; return 1; }
+	wait_for 20 nc -z 127.0.0.1 8081 2>/dev/null
+}
+stop_server() {
+	local pid
+	pid=$(cat "$tmp/$1/pid")
+	kill "$pid"
+	wait_for 30 eval "! kill -0 $pid 2>/dev/null"
+}
+at_exit eval "kill \$(cat $tmp/nginx/pid $tmp/apache/pid 2>/dev/null)"
+
+# A request that was answered is in the log of a moment later.
+logged() {
+	wait_for 5 grep -qE "$2" "$tmp/$1/log"
+}
+
+# exercise NAME LABEL
+exercise() {
+	local name=$1 label=$2 sum upload address failed
+	sum=$(cksum <"$tmp/upload" | tr ' ' ' ')
+	is "$label: a file of ours" "$(get /)" index
+	is "$label: a file of its own" "$(get /other.html)" "from the backing server"
+	is "$label: what nobody has" "$(status /none)" 404
+	like "$label: who has answered that" "$(headers /none)" "^Server: ($name|${name^})"
+	for address in 127.0.0.1 192.0.2.1 '[::1]' '[2001:db8::1]'; do
+		[ "$(curl -sS --max-time 20 "http://$address:$port/other.html?q")" = "from the backing server" ] ||
+			not_ok "$label: reached at $address"
+	done
+	check "$label: the log has a client of IPv4" logged "$name" "^192\.0\.2\.1 [0-9]+ 8080 GET /other.html 200"
+	check "$label: the log has a client of IPv6" logged "$name" "^2001:db8::1 [0-9]+ 8080 GET /other.html 200"
+	local_port=$((local_port + 1))
+	in_client curl -sS --max-time 20 --local-port $local_port -o /dev/null "http://192.0.2.1:$port/other.html?q"
+	check "$label: the log has the client's own address and port" logged "$name" "^192\.0\.2\.2 $local_port 8080 GET /other.html 200"
+	upload=$(get /cgi-bin/env --data-binary "@$tmp/upload" -H 'Content-Type: a/b')
+	if [ "$name" = nginx ]; then
+		like "$label: an upload" "$upload" "^content=4000000"
+	else
+		like "$label: an upload" "$upload" "peer=127.0.0.1 .* to=8080 method=POST sum=$sum"
+	fi
+	upload=$(get /cgi-bin/env -T "$tmp/upload" -X POST -H 'Transfer-Encoding: chunked' -H 'Expect: 100-continue')
+	if [ "$name" = nginx ]; then
+		like "$label: an upload in chunks, after a 100" "$upload" "^content=4000000"
+	else
+		like "$label: an upload in chunks, after a 100" "$upload" "method=POST sum=$sum"
+	fi
+	python_checks "$label" "$name" <<'END'
+import sys
+import threading
+from http_client import *
+label, name = sys.argv[1:]
+large = open(os.path.join(docroot, b"50k.bin"), "rb").read()
+mine = b"from the backing server\n"
+wrong = []
+for n in range(1, 20, 3):
+    with Connection("192.0.2.1") as c:
+        c.send(request("/50k.bin") * n + request("/other.html") + request("/other.html?a") * 3)
+        bodies = [c.response().body for _ in range(n + 4)]
+        if bodies != [large] * n + [mine] * 4:
+            wrong.append((n, [len(b) for b in bodies]))
+is_("%s: files of both in one go" % label, wrong, [])
+with Connection() as c:
+    c.send(request("/other.html"))
+    c.response()
+    for _ in range(3):
+        c.send(request("/other.html"))
+        if c.response().body != mine:
+            wrong.append("later")
+is_("%s: the connection stays" % label, wrong, [])
+with Connection() as c:
+    c.send(request("/other.html?half"))
+    c.half_close()
+    response = c.response()
+    is_("%s: a client that half-closes" % label, response and response.body, mine)
+if name == "nginx":
+    with Connection() as c:
+        c.send(request("/cgi-bin/ws", "Connection: upgrade", "Upgrade: echo"))
+        is_("%s: an upgrade" % label, c.response().status, 101)
+        for n in range(20):
+            c.send(b"%d octets" % n)
+            while len(c.unread) < len(b"%d octets" % n) and c.more():
+                pass
+            if bytes(c.unread) != b"%d octets" % n:
+                wrong.append(bytes(c.unread))
+            c.unread.clear()
+        is_("%s: octets after it" % label, wrong, [])
+else:
+    response = ask("/virtual?x")
+    is_("%s: the virtual host is that of our port" % label, (response.status, response.get("Location", )), (302, "http://localhost:8080/of-the-front?x"))
+END
+	# Each on a connection of its own, while it is reloaded.
+	(
+		sleep 1
+		case $name in
+		nginx) kill -HUP "$(cat "$tmp/nginx/pid")" ;;
+		apache) kill -USR1 "$(cat "$tmp/apache/pid")" ;;
+		esac
+	) &
+	ab -q -n "$requests" -c 16 "http://127.0.0.1:$port/other.html?a" >"$tmp/ab" 2>&1
+	wait $!
+	failed=$(awk '/^Failed requests/ { print $3 } /^Non-2xx/ { print "and", $3 }' "$tmp/ab" | tr '\n' ' ')
+	is "$label: $requests connections while it is reloaded" "$failed" "0 "
+}
+
+load
+sysctl_set clientport 8081
+for how in "1" "2" "2 reuseport"; do
+	# shellcheck disable=SC2086
+	nginx_conf $how
+	start_server nginx || continue
+	exercise nginx "nginx, workers $how"
+	stop_server nginx
+done
+apache_conf event cgid 8081
+start_server apache && exercise apache "Apache, event" && stop_server apache
+apache_conf prefork cgi 0.0.0.0:8081
+sed -i 's/^Listen.*/Listen 0.0.0.0:8081\nListen [::]:8081/' "$tmp/apache.conf"
+start_server apache && exercise apache "Apache, prefork" && stop_server apache
+
+# ---- connections that outlive the module
+
+nginx_conf 2
+start_server nginx
+python_checks <<'END'
+import subprocess
+from http_client import *
+mine = b"from the backing server\n"
+kept = []
+for n in range(40):
+    c = Connection(("127.0.0.1", "::1")[n % 2])
+    c.send(request("/other.html" if n % 4 < 2 else "/"))
+    c.response()
+    kept.append(c)
+time.sleep(0.5)
+is_("the module is removed", subprocess.call(["rmmod", "rust_tux"]), 0)
+answers = []
+for c in kept:
+    c.send(request("/other.html"))
+    response = c.response()
+    answers.append(response and response.body)
+    c.close()
+is_("the connections stay: those handed over before, and idle ones", answers, [mine] * 40)
+END
+load
+sysctl_set clientport 8081
+is "after the next load it goes on" "$(get /other.html)" "from the backing server"
+stop_server nginx
+done_testing
