@@ -19,7 +19,8 @@
 //! | `struct workqueue_struct` | `workqueue.rs` |
 //! | `struct cred` | `cred.rs` |
 //! | `struct path`, `struct kstat` | `path.rs` |
-//! | `struct file`, `struct folio` | `file.rs` |
+//! | `struct file` | `file.rs` |
+//! | `struct address_space`, `struct folio` | `page_cache.rs` |
 //! | `struct dir_context` | `directory.rs` |
 //! | `struct kernel_param` | `param.rs` |
 //! | `struct dentry`, `struct inode` | `witness.rs` |
@@ -43,6 +44,7 @@ pub(crate) mod kthread;
 pub(crate) mod list;
 pub(crate) mod listener;
 pub(crate) mod llist;
+mod page_cache;
 pub(crate) mod page_frag;
 pub(crate) mod param;
 pub(crate) mod path;

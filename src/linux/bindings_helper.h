@@ -48,6 +48,7 @@
 #include <linux/tcp.h>
 #include <linux/uio.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 #include <net/inet6_hashtables.h>
 #include <net/inet_connection_sock.h>
 #include <net/inet_hashtables.h>
@@ -62,6 +63,8 @@ const gfp_t TUX_CONST_GFP_ATOMIC = GFP_ATOMIC;
 const gfp_t TUX_CONST_GFP_KERNEL = GFP_KERNEL;
 const gfp_t TUX_CONST___GFP_NOWARN = __GFP_NOWARN;
 const size_t TUX_CONST_PAGE_SIZE = PAGE_SIZE;
+const unsigned long TUX_CONST_HWPOISON_FLAG = __PG_HWPOISON;
+const size_t TUX_CONST_XA_CHUNK_SIZE = XA_CHUNK_SIZE;
 const unsigned long TUX_CONST_SB_POSIXACL = SB_POSIXACL;
 const u32 TUX_CONST_I_CTIME_QUERIED = I_CTIME_QUERIED;
 const unsigned int TUX_CONST_LOOKUP_FOLLOW = LOOKUP_FOLLOW;
@@ -190,7 +193,11 @@ void tux_helper_posix_acl_release(struct posix_acl *acl);
 int tux_helper_path_permission(const struct path *path, int mask);
 loff_t tux_helper_i_size_read(const struct inode *inode);
 
+/* linux/xarray.h */
+void tux_helper_xas_set(struct xa_state *xas, unsigned long index);
+
 /* linux/mm.h, linux/page-flags.h, linux/pagemap.h */
+bool tux_helper_folio_try_get(struct folio *folio);
 struct folio *tux_helper_page_folio(struct page *page);
 struct page *tux_helper_folio_page(struct folio *folio, unsigned long n);
 loff_t tux_helper_folio_pos(const struct folio *folio);

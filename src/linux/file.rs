@@ -4,25 +4,19 @@
 //! that the file system has to bring.
 //!
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
-//! [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h),
 //! [`include/linux/splice.h`](srctree/include/linux/splice.h)
 
 use super::bindings;
 use super::context::MaySleep;
 use super::fragment::Fragments;
+use super::page_cache;
 use core::mem::size_of;
 use core::ptr::{
     addr_of,
     NonNull, //
 };
-use kernel::error::{
-    from_err_ptr,
-    to_result, //
-};
-use kernel::ffi::{
-    c_int,
-    c_ulong, //
-};
+use kernel::error::to_result;
+use kernel::ffi::c_int;
 use kernel::prelude::*;
 
 /// A regular file, open for reading.
@@ -60,47 +54,23 @@ impl File {
     /// Adds what is in the page cache now: up to `len` octets from `offset` on. Returns how many.
     ///
     /// Ends early at the first page that is not there or not up to date, at the end of the file,
-    /// and when `out` is full. Never waits, starts no reading, and leaves the access time alone;
-    /// the folios are marked as used, which is for process context (bottom halves may be off).
+    /// and when `out` is full. Never waits, starts no reading, and leaves the access time alone.
+    /// With `used`, the folios are marked as used; without, this is for any context.
     ///
     /// Right only for files of which [`Path::is_local`](super::path::Path::is_local) is true:
     /// others have their pages elsewhere (overlayfs, DAX), or pages that must be validated before
     /// use (NFS, FUSE). There, and behind a short answer, [`File::read`] is the way.
-    pub(crate) fn resident(&self, offset: u64, len: usize, out: &mut Fragments) -> usize {
-        self.add_resident(offset, len, out, |folio| {
-            // SAFETY: There is a reference to the folio; process context, as demanded above.
-            unsafe { bindings::folio_mark_accessed(folio) }
-        })
-    }
-
-    /// As [`Self::resident`], for any context: the folios are not marked as used.
-    pub(crate) fn resident_at_once(&self, offset: u64, len: usize, out: &mut Fragments) -> usize {
-        self.add_resident(offset, len, out, |_| ())
-    }
-
-    /// As [`Self::resident`]. `mark` marks a folio as used.
-    fn add_resident(
+    pub(crate) fn resident(
         &self,
         offset: u64,
         len: usize,
         out: &mut Fragments,
-        mark: impl Fn(*mut bindings::folio),
+        used: Option<&MaySleep>,
     ) -> usize {
         // SAFETY: By the type invariant the file is valid; its mapping is set when it is opened.
         let mapping = unsafe { addr_of!((*self.file.as_ptr()).f_mapping).read() };
-        let mut added: usize = 0;
-        while let Some(rest) = len.checked_sub(added).filter(|rest| *rest != 0) {
-            let position = u64::try_from(added)
-                .ok()
-                .and_then(|added| offset.checked_add(added));
-            let Some(position) = position else { break };
-            // SAFETY: The mapping lives as long as the file.
-            match unsafe { add_resident_folio(mapping, position, rest, out, &mark) } {
-                Some(count) => added = added.saturating_add(count),
-                None => break,
-            }
-        }
-        added
+        // SAFETY: The mapping lives as long as the file, whose file system the caller vouches for.
+        unsafe { page_cache::add(mapping, offset, len, out, used) }
     }
 
     /// Adds up to `len` octets from `offset` on, as the file system reads them. Returns how many;
@@ -209,70 +179,6 @@ pub(super) unsafe fn check_opened(file: NonNull<bindings::file>) -> Result {
     let mask = bindings::MAY_READ as c_int;
     // SAFETY: By the safety requirements.
     to_result(unsafe { bindings::security_file_post_open(file.as_ptr(), mask) })
-}
-
-/// Adds at most `len` octets at `offset` out of one folio. `None` if there are none to be had, or
-/// no room for them.
-///
-/// # Safety
-///
-/// `mapping` is valid, and of a file system whose page cache can be read without asking it.
-unsafe fn add_resident_folio(
-    mapping: *mut bindings::address_space,
-    offset: u64,
-    len: usize,
-    out: &mut Fragments,
-    mark: impl Fn(*mut bindings::folio),
-) -> Option<usize> {
-    let index = c_ulong::try_from(offset >> bindings::PAGE_SHIFT).ok()?;
-    // SAFETY: The mapping is valid. Without flags this neither waits nor allocates; what it finds
-    // is a folio, with a reference for us, or an error: shadow and swap entries are no folios.
-    let folio = from_err_ptr(unsafe {
-        bindings::__filemap_get_folio_mpol(mapping, index, 0, 0, core::ptr::null_mut())
-    });
-    let folio = folio.ok()?;
-
-    // SAFETY: We hold a reference, so that the folio is neither freed nor split.
-    let usable = unsafe {
-        bindings::folio_test_uptodate(folio) && !bindings::folio_contain_hwpoisoned_page(folio)
-    };
-    // SAFETY: As above.
-    let (start, folio_size) = unsafe { (bindings::folio_pos(folio), bindings::folio_size(folio)) };
-    // SAFETY: The mapping keeps its inode. The size is looked at after the folio was seen up to
-    // date, as filemap_read() has it: so the tail of the last page is never given out.
-    let file_size = unsafe { bindings::i_size_read((*mapping).host) };
-
-    let within = u64::try_from(start)
-        .ok()
-        .and_then(|start| offset.checked_sub(start))
-        .and_then(|within| usize::try_from(within).ok());
-    let left_in_file = u64::try_from(file_size)
-        .ok()
-        .and_then(|size| size.checked_sub(offset))
-        .and_then(|left| usize::try_from(left).ok());
-    let span = within.zip(left_in_file).and_then(|(within, left)| {
-        let left_in_folio = folio_size.checked_sub(within)?;
-        let count = len.min(left).min(left_in_folio);
-        let count = u32::try_from(count).ok().filter(|count| *count != 0)?;
-        Some((within, count))
-    });
-
-    if let Some((within, count)) = span.filter(|_| usable) {
-        mark(folio);
-        // SAFETY: `within` is less than the folio's size.
-        let page = unsafe { bindings::folio_page(folio, within >> bindings::PAGE_SHIFT) };
-        let in_page = u32::try_from(within % bindings::PAGE_SIZE).ok();
-        if let Some((page, in_page)) = NonNull::new(page).zip(in_page) {
-            // SAFETY: The octets lie in the folio, and pages of the page cache can be sent. The
-            // reference is given up if it is taken over.
-            if unsafe { out.push_page(page, in_page, count) } {
-                return usize::try_from(count).ok();
-            }
-        }
-    }
-    // SAFETY: The reference is ours and was not given away.
-    unsafe { bindings::folio_put(folio) };
-    None
 }
 
 /// Takes what has been read out of the pipe.

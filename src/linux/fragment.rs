@@ -6,6 +6,7 @@
 //! [`include/linux/page_frag_cache.h`](srctree/include/linux/page_frag_cache.h)
 
 use super::bindings;
+use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use kernel::alloc::Flags;
 use kernel::prelude::*;
@@ -93,6 +94,40 @@ impl Fragments {
         // INVARIANT: The new element has taken over the caller's reference.
         self.len = total;
         true
+    }
+
+    /// The room that there is for fragments.
+    pub(super) fn spare(&mut self) -> &mut [MaybeUninit<bindings::bio_vec>] {
+        let len = self.bvecs.len();
+        let room = self.bvecs.capacity().saturating_sub(len);
+        // SAFETY: The vector has memory for as many behind its elements, which is borrowed with it.
+        unsafe {
+            let first = self.bvecs.as_mut_ptr().add(len).cast();
+            core::slice::from_raw_parts_mut(first, room)
+        }
+    }
+
+    /// Adds the first `count` fragments in [`Self::spare`], which have `octets` in all.
+    ///
+    /// # Safety
+    ///
+    /// They were written, and are as [`Self::push_page`] wants them; the caller gives up a
+    /// reference for each.
+    pub(super) unsafe fn grow(&mut self, count: usize, octets: usize) {
+        let room = self.bvecs.capacity().saturating_sub(self.bvecs.len());
+        if count > room {
+            // They were written there: the compiler can't know that there was room.
+            return;
+        }
+        // SAFETY: By the safety requirements; there is room.
+        unsafe { self.bvecs.inc_len(count) };
+        // INVARIANT: The new elements have taken over the caller's references.
+        self.len = self.len.saturating_add(octets);
+    }
+
+    /// The fragments behind the first `count`.
+    pub(super) fn from(&self, count: usize) -> &[bindings::bio_vec] {
+        self.bvecs.get(count..).unwrap_or(&[])
     }
 
     /// Makes the last fragment longer by `len` octets at `offset` of `page`, if that is where it
@@ -188,6 +223,28 @@ impl Fragments {
             return Err(EINVAL);
         }
         Ok(copy)
+    }
+
+    /// Takes `octets` away from the end.
+    pub(super) fn shorten(&mut self, octets: usize) {
+        let mut excess = octets.min(self.len);
+        // INVARIANT: So many octets go below.
+        self.len = self.len.saturating_sub(excess);
+        while excess > 0 {
+            let Some(last) = self.bvecs.last_mut() else {
+                return;
+            };
+            let len = last.bv_len as usize;
+            if let Some(left) = len.checked_sub(excess).filter(|left| *left > 0) {
+                last.bv_len = left as u32;
+                return;
+            }
+            excess = excess.saturating_sub(len);
+            if let Some(bvec) = self.bvecs.pop() {
+                // SAFETY: By the type invariant the element owned a reference to its page.
+                unsafe { bindings::put_page(bvec.bv_page) };
+            }
+        }
     }
 
     /// Removes all fragments and drops their references.

@@ -496,7 +496,19 @@ loff_t tux_helper_i_size_read(const struct inode *inode)
 	return i_size_read(inode);
 }
 
+/* linux/xarray.h */
+
+void tux_helper_xas_set(struct xa_state *xas, unsigned long index)
+{
+	xas_set(xas, index);
+}
+
 /* linux/mm.h, linux/page-flags.h, linux/pagemap.h */
+
+bool tux_helper_folio_try_get(struct folio *folio)
+{
+	return folio_try_get(folio);
+}
 
 struct folio *tux_helper_page_folio(struct page *page)
 {

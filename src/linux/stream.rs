@@ -11,6 +11,7 @@ use super::bindings;
 use super::fragment::Fragments;
 use core::marker::PhantomData;
 use core::ptr::{
+    addr_of,
     addr_of_mut,
     NonNull, //
 };
@@ -51,6 +52,19 @@ impl Stream<'_> {
     pub(crate) fn await_acknowledgement(&mut self) {
         // SAFETY: By the type invariant; a connection of ours has a socket.
         unsafe { bindings::sk_set_nospace(self.sk.as_ptr()) };
+    }
+
+    /// Octets that the send buffer has room for. The stack takes as many, and up to a segment more.
+    pub(crate) fn send_room(&self) -> usize {
+        let sk = self.sk.as_ptr();
+        // SAFETY: By the type invariant. The size may be changed without the lock.
+        let (size, queued) = unsafe {
+            (
+                addr_of!((*sk).sk_sndbuf).read_volatile(),
+                addr_of!((*sk).sk_wmem_queued).read_volatile(),
+            )
+        };
+        usize::try_from(size.saturating_sub(queued)).unwrap_or(0)
     }
 
     /// Octets that have come and were not consumed.

@@ -22,11 +22,17 @@ use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
-/// Octets that are handed to the stack in one call.
-const WINDOW: usize = 128 << 10;
+/// Octets that are read in one piece.
+const READ: usize = 128 << 10;
 
-/// Fragments that are handed to the stack in one call: a head, and a window of single pages.
-pub(super) const FRAGMENTS: usize = 1 + WINDOW / PAGE_SIZE;
+/// Fragments that are handed to the stack in one call: as many as fit into a page.
+pub(super) const FRAGMENTS: usize = 256;
+
+/// Octets that are handed to the stack in one call: the more, the less does one cost.
+const WINDOW: usize = FRAGMENTS * PAGE_SIZE;
+
+/// Octets that are handed to the stack beyond the room in the send buffer: a segment.
+const BEYOND: usize = 64 << 10;
 
 /// Content, as far as it is not in fragments yet.
 pub(super) struct Content {
@@ -160,12 +166,24 @@ impl Content {
         self.offset >= self.end && self.parts.as_ref().is_none_or(|parts| parts.is_done())
     }
 
-    /// Adds what comes next, as far as it is in memory.
+    /// Adds what comes next, as far as it is in memory: as much as the stack is going to take
+    /// when the send buffer has that `room`. `now` is the second of the monotonic clock.
+    ///
+    /// Pages of a file that are sent again and again are marked as used once a second: for the page
+    /// cache that is often.
     ///
     /// `ENOMEM`: there is no memory for what is written between ranges.
-    pub(super) fn fill(&mut self, fragments: &mut Fragments, cache: &mut Cache) -> Result<Fill> {
+    pub(super) fn fill(
+        &mut self,
+        fragments: &mut Fragments,
+        cache: &mut Cache,
+        room: usize,
+        now: u64,
+        may_sleep: &MaySleep,
+    ) -> Result<Fill> {
         let mut filled: usize = 0;
-        while !self.is_empty() && filled < WINDOW && !fragments.is_full() {
+        let window = room.saturating_add(BEYOND).min(WINDOW);
+        while !self.is_empty() && filled < window && !fragments.is_full() {
             if self.offset >= self.end {
                 if let Some(parts) = &mut self.parts {
                     let range = parts.advance(fragments, cache)?;
@@ -173,7 +191,7 @@ impl Content {
                 }
                 continue;
             }
-            let octets = self.add(fragments, cache)?;
+            let octets = self.add(fragments, cache, window, now, may_sleep)?;
             if octets == 0 {
                 return Ok(if filled == 0 {
                     Fill::Cold
@@ -188,9 +206,19 @@ impl Content {
     }
 
     /// Adds octets of the source, and returns how many.
-    fn add(&self, fragments: &mut Fragments, cache: &mut Cache) -> Result<usize> {
+    fn add(
+        &self,
+        fragments: &mut Fragments,
+        cache: &mut Cache,
+        window: usize,
+        now: u64,
+        may_sleep: &MaySleep,
+    ) -> Result<usize> {
         match &self.source {
-            Source::File(file) => Ok(file.resident(self.offset, self.window(), fragments)),
+            Source::File(file) => {
+                let used = file.is_used_first(self.offset, now).then_some(may_sleep);
+                Ok(file.resident(self.offset, self.next(window), fragments, used))
+            }
             Source::Memory(text) => {
                 let octets = text.next(PAGE_SIZE);
                 cache.append(octets, fragments)?;
@@ -207,10 +235,10 @@ impl Content {
         }
     }
 
-    /// How many octets are to be added next.
-    fn window(&self) -> usize {
+    /// How many octets come next, up to `most`.
+    fn next(&self, most: usize) -> usize {
         let left = self.end.saturating_sub(self.offset);
-        usize::try_from(left).map_or(WINDOW, |left| left.min(WINDOW))
+        usize::try_from(left).map_or(most, |left| left.min(most))
     }
 
     /// The reading of what comes next, into `fragments`; `None` if it comes from memory.
@@ -220,7 +248,7 @@ impl Content {
                 let read = Read {
                     file: file.clone(),
                     offset: self.offset,
-                    len: self.window(),
+                    len: self.next(READ),
                     fragments,
                 };
                 Some((read, file.place()))

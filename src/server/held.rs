@@ -14,7 +14,14 @@ use crate::linux::fragment::Fragments;
 use crate::linux::path::Path;
 use core::mem::size_of;
 use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 use kernel::sync::Arc;
+
+/// The length of a piece that is used as a whole, as a power of two: what is sent in a turn.
+const PIECE_SHIFT: u32 = 20;
 
 /// An open file.
 pub(super) struct Held {
@@ -23,6 +30,8 @@ pub(super) struct Held {
     /// How it is closed, unless at once.
     closing: Option<Closing>,
     place: Place,
+    /// What was used last, and in which second: see [`Self::is_used_first`].
+    used: Atomic<u64>,
 }
 
 impl Held {
@@ -41,6 +50,7 @@ impl Held {
             file: Some(file),
             closing,
             place,
+            used: Atomic::new(0),
         })
     }
 
@@ -50,19 +60,28 @@ impl Held {
     }
 
     /// As [`File::resident`], where that is right.
-    pub(super) fn resident(&self, offset: u64, len: usize, out: &mut Fragments) -> usize {
+    pub(super) fn resident(
+        &self,
+        offset: u64,
+        len: usize,
+        out: &mut Fragments,
+        used: Option<&MaySleep>,
+    ) -> usize {
         match &self.file {
-            Some(file) if self.closing.is_none() => file.resident(offset, len, out),
+            Some(file) if self.closing.is_none() => file.resident(offset, len, out, used),
             Some(_) | None => 0,
         }
     }
 
-    /// As [`File::resident_at_once`], where that is right.
-    pub(super) fn resident_at_once(&self, offset: u64, len: usize, out: &mut Fragments) -> usize {
-        match &self.file {
-            Some(file) if self.closing.is_none() => file.resident_at_once(offset, len, out),
-            Some(_) | None => 0,
+    /// Whether what is at `offset` was not what was used last in the second `now`; from now on it
+    /// is.
+    pub(super) fn is_used_first(&self, offset: u64, now: u64) -> bool {
+        let use_of_it = now << 32 | (offset >> PIECE_SHIFT) & u64::from(u32::MAX);
+        if self.used.load(Relaxed) == use_of_it {
+            return false;
         }
+        self.used.store(use_of_it, Relaxed);
+        true
     }
 
     /// As [`File::read`].

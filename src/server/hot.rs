@@ -360,8 +360,6 @@ fn compose(
     let plan = reply.plan_at_once(selected, document, path, head)?;
     cache.append(head.get(..plan.len)?, fragments).ok()?;
     let len = usize::try_from(content.len()).ok()?;
-    let filled = document
-        .file
-        .resident_at_once(content.first, len, fragments);
+    let filled = document.file.resident(content.first, len, fragments, None);
     (filled == len).then_some((plan.status, plan.is_persistent))
 }

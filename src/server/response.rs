@@ -20,6 +20,7 @@ use crate::http::framing::{
     Drain, //
 };
 use crate::http::status::Status;
+use crate::linux::context::MaySleep;
 use crate::linux::fragment::Fragments;
 use crate::linux::page_frag::Cache;
 use crate::linux::sock::Sock;
@@ -178,13 +179,15 @@ impl Response {
     }
 
     /// Hands octets to the stack, about `budget` of them at most, until something has to be waited
-    /// for. Adds to `taken` how many were handed over.
+    /// for. Adds to `taken` how many were handed over. `now` is the second of the monotonic clock.
     pub(super) fn send(
         &mut self,
         stream: &mut Stream<'_>,
         cache: &mut Cache,
         budget: usize,
         taken: &mut usize,
+        now: u64,
+        may_sleep: &MaySleep,
     ) -> Progress {
         let Some(fragments) = &mut self.fragments else {
             return Progress::Lost;
@@ -192,7 +195,7 @@ impl Response {
         loop {
             if !self.is_filled {
                 if let Some(content) = &mut self.content {
-                    match content.fill(fragments, cache) {
+                    match content.fill(fragments, cache, stream.send_room(), now, may_sleep) {
                         Ok(Fill::Filled) => (),
                         Ok(Fill::Cold) => return Progress::Cold,
                         Err(_) => return Progress::NoMemory,

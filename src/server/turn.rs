@@ -87,7 +87,7 @@ const ROOT: target::Path<'_> = target::Path {
 const REQUESTS: usize = 16;
 
 /// Octets that a connection may send in one turn.
-const OCTETS: usize = 256 << 10;
+const OCTETS: usize = 1 << 20;
 
 /// What comes next for a connection.
 pub(super) enum Next {
@@ -524,6 +524,8 @@ impl<'a> Turn<'a> {
             &mut self.local.cache,
             self.budget,
             &mut sent,
+            self.local.now,
+            self.may_sleep,
         );
         self.budget = self.budget.saturating_sub(sent);
         let counters = self.worker.counters();
