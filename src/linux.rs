@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `struct socket` | `socket.rs` |
 //! | a listening `struct sock` | `listener.rs`, `accept_queue.rs` |
-//! | an established `struct sock` | `sock.rs`, `stream.rs`, `handoff.rs` |
+//! | an established `struct sock` | `sock.rs`, `stream.rs`, `send.rs`, `handoff.rs` |
 //! | the callbacks of both | `callbacks.rs` |
 //! | `struct bio_vec`, `struct page_frag_cache` | `fragment.rs` |
 //! | `struct list_head`, `struct llist_head` | `list.rs`, `llist.rs` |
@@ -52,6 +52,7 @@ pub(crate) mod path;
 pub(crate) mod planted;
 pub(crate) mod proc;
 pub(crate) mod random;
+mod send;
 pub(crate) mod shrinker;
 mod slab;
 pub(crate) mod sock;

@@ -49,6 +49,7 @@
 #include <linux/uio.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
+#include <net/hotdata.h>
 #include <net/inet6_hashtables.h>
 #include <net/inet_connection_sock.h>
 #include <net/inet_hashtables.h>
@@ -134,6 +135,9 @@ unsigned int tux_helper_skb_frag_size(const struct sk_buff *skb);
 struct sk_buff *tux_helper_skb_peek_next(struct sk_buff *skb, const struct sk_buff_head *list);
 bool tux_helper_skb_frags_readable(const struct sk_buff *skb);
 bool tux_helper_skb_has_shared_frag(const struct sk_buff *skb);
+struct skb_shared_info *tux_helper_skb_shinfo(const struct sk_buff *skb);
+size_t tux_helper_max_skb_frags(void);
+bool tux_helper_sk_wmem_schedule(struct sock *sk, int size);
 u32 tux_helper_tcp_skb_seq(const struct sk_buff *skb);
 struct page *tux_helper_virt_to_page(const void *address);
 unsigned long tux_helper_offset_in_page(const void *address);

@@ -288,6 +288,21 @@ bool tux_helper_skb_has_shared_frag(const struct sk_buff *skb)
 	return skb_has_shared_frag(skb);
 }
 
+struct skb_shared_info *tux_helper_skb_shinfo(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb);
+}
+
+size_t tux_helper_max_skb_frags(void)
+{
+	return READ_ONCE(net_hotdata.sysctl_max_skb_frags);
+}
+
+bool tux_helper_sk_wmem_schedule(struct sock *sk, int size)
+{
+	return sk_wmem_schedule(sk, size);
+}
+
 u32 tux_helper_tcp_skb_seq(const struct sk_buff *skb)
 {
 	return TCP_SKB_CB(skb)->seq;

@@ -9,6 +9,7 @@
 
 use super::bindings;
 use super::fragment::Fragments;
+use super::send;
 use core::marker::PhantomData;
 use core::ptr::{
     addr_of,
@@ -208,34 +209,8 @@ impl Stream<'_> {
         let Some(left) = fragments.len().checked_sub(offset).filter(|left| *left > 0) else {
             return Ok(0);
         };
-        let more = if more { bindings::MSG_MORE } else { 0 };
-        let mut message = bindings::msghdr {
-            // Without MSG_NOSIGNAL an error would send SIGPIPE to whatever task is current.
-            msg_flags: bindings::MSG_DONTWAIT
-                | bindings::MSG_NOSIGNAL
-                | bindings::MSG_SPLICE_PAGES
-                | more,
-            ..Default::default()
-        };
-        // SAFETY: The array has that many elements, and lives until the end of the call.
-        unsafe {
-            bindings::iov_iter_bvec(
-                &mut message.msg_iter,
-                bindings::ITER_SOURCE,
-                fragments.as_ptr(),
-                fragments.count(),
-                fragments.len(),
-            )
-        };
-        // SAFETY: The iterator is longer than `offset`.
-        unsafe { bindings::iov_iter_advance(&mut message.msg_iter, offset) };
-        // SAFETY: The sock is locked by the type invariant; it neither sleeps nor keeps `message`.
-        let sent = unsafe { bindings::tcp_sendmsg_locked(self.sk.as_ptr(), &mut message, left) };
-        if sent == EAGAIN.to_errno() {
-            return Ok(0);
-        }
-        to_result(sent.min(0))?;
-        Ok(usize::try_from(sent).unwrap_or(0))
+        // SAFETY: By the type invariant the sock is locked.
+        unsafe { send::send(self.sk, fragments, offset, left, more) }
     }
 
     /// Sends a FIN in the segment of the last octets, if those were sent with `more`, and are still

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Handing fragments to TCP.
+//!
+//! There are two ways. *Splicing* (`MSG_SPLICE_PAGES`) has TCP take the fragments apart into pages,
+//! put those on lists of eight, and add one after the other: some 200 instructions a page.
+//! *Filling* has it call [`fill`] for each segment, which adds the fragments as they are: 45 a
+//! fragment. This is the way of `io_uring` (`io_sg_from_iter()`), but for its account of who uses
+//! the pages: each fragment of an skb has a reference of its own to its page, as if it was spliced.
+//! What becomes of the two is the same: the skb is none of `MSG_ZEROCOPY`, so nobody is told when it
+//! is freed, and nobody copies it on its way.
+//!
+//! C headers: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h),
+//! [`include/linux/socket.h`](srctree/include/linux/socket.h), [`include/net/tcp.h`](srctree/include/net/tcp.h)
+
+use super::bindings;
+use super::fragment::Fragments;
+use core::ptr::{
+    addr_of,
+    addr_of_mut,
+    NonNull, //
+};
+use kernel::error::to_result;
+use kernel::ffi::{
+    c_int,
+    c_ulong, //
+};
+use kernel::prelude::*;
+
+/// What TCP would do for those who want to know when it doesn't use their pages any more: nothing.
+#[repr(transparent)]
+struct Operations(bindings::ubuf_info_ops);
+
+// SAFETY: Nobody writes to it.
+unsafe impl Sync for Operations {}
+
+static OPERATIONS: Operations = Operations(bindings::ubuf_info_ops {
+    complete: None,
+    link_skb: None,
+});
+
+/// A call of `tcp_sendmsg_locked()` that [fills](fill).
+#[repr(C)]
+struct Call {
+    message: bindings::msghdr,
+    /// TCP wants one for what isn't copied, counts who uses it, and leaves a pointer to it in each
+    /// skb. As this has no `SKBFL_ZEROCOPY_ENABLE`, the skb hasn't either: nobody follows that.
+    ubuf: bindings::ubuf_info,
+    sk: NonNull<bindings::sock>,
+}
+
+/// Sends `left` octets of `fragments` from octet `offset` on, without waiting. Returns how many the
+/// stack has taken; none if the send buffer is full. `more` says that more follows at once.
+///
+/// # Safety
+///
+/// `sk` is a TCP sock that is alive, and locked by the caller. There are as many octets.
+pub(super) unsafe fn send(
+    sk: NonNull<bindings::sock>,
+    fragments: &Fragments,
+    offset: usize,
+    left: usize,
+    more: bool,
+) -> Result<usize> {
+    let flags = if more { bindings::MSG_MORE } else { 0 };
+    // For a single page this is the shorter way.
+    if fragments.len() <= bindings::PAGE_SIZE {
+        // SAFETY: By the safety requirements.
+        return unsafe { splice(sk, fragments, offset, left, flags) };
+    }
+    // SAFETY: By the safety requirements.
+    let mut call = Call {
+        message: unsafe { message(fragments, offset, flags | bindings::MSG_ZEROCOPY) },
+        ubuf: bindings::ubuf_info {
+            ops: addr_of!(OPERATIONS.0),
+            refcnt: bindings::refcount_t {
+                refs: bindings::atomic_t { counter: 1 },
+            },
+            flags: 0,
+        },
+        sk,
+    };
+    call.message.msg_ubuf = addr_of_mut!(call.ubuf);
+    call.message.sg_from_iter = Some(fill);
+    // SAFETY: The sock is locked. This neither sleeps nor keeps `message`.
+    let sent = unsafe { bindings::tcp_sendmsg_locked(sk.as_ptr(), &mut call.message, left) };
+    if sent == EFAULT.to_errno() {
+        // Memory is short. TCP knows what to do then, if it adds the pages.
+        //
+        // SAFETY: By the safety requirements.
+        return unsafe { splice(sk, fragments, offset, left, flags) };
+    }
+    taken(sent)
+}
+
+/// As [`send`], by splicing.
+///
+/// # Safety
+///
+/// That of [`send`].
+#[inline(never)]
+unsafe fn splice(
+    sk: NonNull<bindings::sock>,
+    fragments: &Fragments,
+    offset: usize,
+    left: usize,
+    flags: u32,
+) -> Result<usize> {
+    // SAFETY: By the safety requirements.
+    let mut message = unsafe { message(fragments, offset, flags | bindings::MSG_SPLICE_PAGES) };
+    // SAFETY: The sock is locked. This neither sleeps nor keeps `message`.
+    taken(unsafe { bindings::tcp_sendmsg_locked(sk.as_ptr(), &mut message, left) })
+}
+
+/// A message of `fragments` from octet `offset` on.
+///
+/// # Safety
+///
+/// There are more octets. `fragments` lives as long as the message.
+unsafe fn message(fragments: &Fragments, offset: usize, flags: u32) -> bindings::msghdr {
+    let mut message = bindings::msghdr {
+        // Without MSG_NOSIGNAL an error would send SIGPIPE to whatever task is current.
+        msg_flags: bindings::MSG_DONTWAIT | bindings::MSG_NOSIGNAL | flags,
+        ..Default::default()
+    };
+    // SAFETY: The array has that many elements, and lives long enough.
+    unsafe {
+        bindings::iov_iter_bvec(
+            &mut message.msg_iter,
+            bindings::ITER_SOURCE,
+            fragments.as_ptr(),
+            fragments.count(),
+            fragments.len(),
+        )
+    };
+    if offset > 0 {
+        // SAFETY: The iterator is longer than `offset`.
+        unsafe { bindings::iov_iter_advance(&mut message.msg_iter, offset) };
+    }
+    message
+}
+
+/// What `tcp_sendmsg_locked()` has returned, as [`send`] does.
+fn taken(sent: c_int) -> Result<usize> {
+    if sent == EAGAIN.to_errno() {
+        return Ok(0);
+    }
+    to_result(sent.min(0))?;
+    Ok(usize::try_from(sent).unwrap_or(0))
+}
+
+/// Adds up to `length` octets from where `from` is to `skb`, and advances `from`.
+///
+/// `EMSGSIZE`: there was no room for all of them in the skb. `EFAULT`: there is no memory to account
+/// for them, and nothing was done.
+///
+/// # Safety
+///
+/// Called by `tcp_sendmsg_locked()` for [`send`]: `from` is the iterator of a [`Call`], whose sock is
+/// locked, and `skb` the last one of its write queue, which nobody else has.
+unsafe extern "C" fn fill(
+    skb: *mut bindings::sk_buff,
+    from: *mut bindings::iov_iter,
+    length: usize,
+) -> c_int {
+    // SAFETY: By the safety requirements.
+    let shared = unsafe { &mut *bindings::skb_shinfo(skb) };
+    if u32::from(shared.flags) & bindings::SKBFL_PURE_ZEROCOPY != 0 {
+        // TCP wouldn't count the octets of a new skb towards the memory that it may use.
+        //
+        // SAFETY: By the safety requirements.
+        let is_free = unsafe {
+            let message = kernel::container_of!(from, bindings::msghdr, msg_iter);
+            let call = kernel::container_of!(message, Call, message);
+            let sk = (*call).sk.as_ptr();
+            bindings::sk_wmem_schedule(sk, c_int::try_from(length).unwrap_or(c_int::MAX))
+        };
+        if !is_free {
+            return EFAULT.to_errno();
+        }
+        shared.flags &= !(bindings::SKBFL_PURE_ZEROCOPY as u8);
+    }
+    // SAFETY: This has no precondition.
+    let limit = unsafe { bindings::max_skb_frags() }.min(shared.frags.len());
+    // SAFETY: By the safety requirements.
+    let from = unsafe { &mut *from };
+    // SAFETY: The iterator is one of fragments.
+    let place = unsafe { from.__bindgen_anon_1.__bindgen_anon_1.as_mut() };
+    // SAFETY: As above.
+    let first = unsafe { place.__bindgen_anon_1.bvec };
+    let (mut next, mut skip) = (first, from.iov_offset);
+    let wanted = length.min(place.count);
+    let mut left = wanted;
+    let before = usize::from(shared.nr_frags);
+    let places = shared.frags.get_mut(..limit).unwrap_or(&mut []);
+    for place in places.iter_mut().skip(before) {
+        if left == 0 {
+            break;
+        }
+        // SAFETY: There are fragments for all octets of the iterator.
+        let bvec = unsafe { &*next };
+        let whole = (bvec.bv_len as usize).wrapping_sub(skip);
+        let octets = whole.min(left);
+        // SAFETY: The fragment has a reference to its page.
+        unsafe { bindings::get_page(bvec.bv_page) };
+        *place = bindings::skb_frag_t {
+            netmem: bvec.bv_page.addr() as bindings::netmem_ref,
+            len: octets as u32,
+            offset: bvec.bv_offset.wrapping_add(skip as u32),
+        };
+        shared.nr_frags = shared.nr_frags.wrapping_add(1);
+        left = left.wrapping_sub(octets);
+        if octets < whole {
+            skip = skip.wrapping_add(octets);
+            break;
+        }
+        skip = 0;
+        next = next.wrapping_add(1);
+    }
+    // The pages are the page cache's: others may write to them.
+    shared.flags |= bindings::SKBFL_SHARED_FRAG as u8;
+    let added = wanted.wrapping_sub(left);
+    place.__bindgen_anon_1.bvec = next;
+    place.count = place.count.wrapping_sub(added);
+    from.iov_offset = skip;
+    let octets = next.addr().wrapping_sub(first.addr());
+    let segments = (octets / core::mem::size_of::<bindings::bio_vec>()) as c_ulong;
+    // SAFETY: The iterator is one of fragments.
+    unsafe {
+        let before = from.__bindgen_anon_2.nr_segs;
+        from.__bindgen_anon_2.nr_segs = before.wrapping_sub(segments);
+    }
+    // SAFETY: By the safety requirements.
+    let skb = unsafe { &mut *skb };
+    skb.len = skb.len.wrapping_add(added as u32);
+    skb.data_len = skb.data_len.wrapping_add(added as u32);
+    skb.truesize = skb.truesize.wrapping_add(added as u32);
+    match left {
+        0 => 0,
+        _ => EMSGSIZE.to_errno(),
+    }
+}
