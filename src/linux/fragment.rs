@@ -114,8 +114,8 @@ impl Fragments {
     /// They were written, and are as [`Self::push_page`] wants them; the caller gives up a
     /// reference for each.
     pub(super) unsafe fn grow(&mut self, count: usize, octets: usize) {
-        let room = self.bvecs.capacity().saturating_sub(self.bvecs.len());
-        if count > room {
+        let end = self.bvecs.len().checked_add(count);
+        if end.is_none_or(|end| end > self.bvecs.capacity()) {
             // They were written there: the compiler can't know that there was room.
             return;
         }
@@ -186,15 +186,16 @@ impl Fragments {
         }
     }
 
-    /// A copy of all octets in one fragment. Any context.
+    /// A copy of the first `len` octets in one fragment, or of all if there are less. Any context.
     ///
     /// `EBUSY`: a device may be writing to a page.
-    pub(crate) fn in_one_piece(&self) -> Result<Self> {
+    pub(crate) fn in_one_piece(&self, len: usize) -> Result<Self> {
         let flags = GFP_ATOMIC | __GFP_NOWARN;
         let mut copy = Self::new(1, flags)?;
-        let len = u32::try_from(self.len)?;
+        let mut left = self.len.min(len);
+        let len = u32::try_from(left)?;
         // SAFETY: This has no precondition.
-        let page = unsafe { bindings::alloc_pages_at_once(self.len) };
+        let page = unsafe { bindings::alloc_pages_at_once(left) };
         let page = NonNull::new(page).ok_or(ENOMEM)?;
         // SAFETY: The page was just allocated, with those behind it that it takes for the octets.
         let mut to: *mut u8 = unsafe { bindings::page_address(page.as_ptr()) }.cast();
@@ -205,12 +206,13 @@ impl Fragments {
                 unsafe { bindings::put_page(page.as_ptr()) };
                 return Err(EBUSY);
             }
-            let octets = bvec.bv_len as usize;
+            let octets = left.min(bvec.bv_len as usize);
+            left = left.wrapping_sub(octets);
             // SAFETY: By the type invariant the element keeps its pages, which are in the direct
             // map.
             let from: *const u8 = unsafe { bindings::page_address(bvec.bv_page) }.cast();
-            // SAFETY: The octets of the element lie in one folio; as many as all elements have were
-            // allocated.
+            // SAFETY: The octets of the element lie in one folio; as many as are copied of all
+            // elements were allocated.
             unsafe {
                 to.copy_from_nonoverlapping(from.add(bvec.bv_offset as usize), octets);
                 to = to.add(octets);

@@ -74,6 +74,11 @@ pub(super) enum Fill {
     Cold,
 }
 
+/// Octets that are to be handed to the stack when the send buffer has that `room`.
+pub(super) fn window(room: usize) -> usize {
+    room.saturating_add(BEYOND).min(WINDOW)
+}
+
 impl Parts {
     /// Parts of content of `length` octets.
     pub(super) fn new(
@@ -135,8 +140,13 @@ impl Content {
 
     /// A range of a file.
     pub(super) fn range(document: Document, range: ByteRange) -> Self {
+        Self::file(document.file, range)
+    }
+
+    /// As [`Self::range`], of the document's file.
+    pub(super) fn file(file: Arc<Held>, range: ByteRange) -> Self {
         Self {
-            source: Source::File(document.file),
+            source: Source::File(file),
             offset: range.first,
             end: range.end,
             parts: None,
@@ -182,7 +192,7 @@ impl Content {
         may_sleep: &MaySleep,
     ) -> Result<Fill> {
         let mut filled: usize = 0;
-        let window = room.saturating_add(BEYOND).min(WINDOW);
+        let window = window(room);
         while !self.is_empty() && filled < window && !fragments.is_full() {
             if self.offset >= self.end {
                 if let Some(parts) = &mut self.parts {

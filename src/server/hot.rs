@@ -25,12 +25,16 @@ use super::connection::{
     State,
     Timer, //
 };
-use super::dispatch::{
+use super::content::{
     self,
-    Selected, //
+    Content, //
 };
-use super::lookup::Document;
-use super::reply::Reply;
+use super::dispatch;
+use super::held::Held;
+use super::reply::{
+    PlanAtOnce,
+    Reply, //
+};
 use super::response::Response;
 use super::shelf::{
     Documents,
@@ -43,35 +47,32 @@ use super::stats::Counter;
 use super::worker::Worker;
 use super::workspace::Workspace;
 use crate::http::framing::Body;
+use crate::http::range::ByteRange;
 use crate::http::request::{
     Expect,
     Method,
     Request, //
 };
 use crate::http::status::Status;
-use crate::http::target::{
-    self,
-    Path, //
-};
+use crate::http::target;
 use crate::linux::context::Softirq;
 use crate::linux::fragment::Fragments;
-use crate::linux::page_frag::Cache;
 use crate::linux::sock::{
     Locked,
     Sock, //
 };
 use crate::linux::stream::Stream;
 use kernel::prelude::*;
+use kernel::sync::Arc;
 
 /// Requests that a connection may have answered at a time.
 const REQUESTS: u64 = 16;
 
-/// Octets of the longest content that is sent from here. The time that a thread needs to begin is
-/// little beside that for more.
-const CONTENT: u64 = 32 << 10;
+/// Octets of content that are sent from here for one request; a worker sends what is left.
+const CONTENT: usize = 128 << 10;
 
-/// Octets of the longest response that is made ready.
-const READY_LEN: usize = 16 << 10;
+/// Octets of the longest response that is made ready with its content.
+const READY_LEN: u64 = 16 << 10;
 
 /// Octets that a connection may send at a time.
 const OCTETS: usize = 64 << 10;
@@ -204,7 +205,8 @@ impl Hot<'_, '_> {
             return Step::Defer;
         };
         let (whole, is_persistent) = (fragments.len(), filled.is_persistent);
-        let sent = match self.stream.send(&fragments, 0, !is_persistent) {
+        let has_more = filled.rest.is_some() || !is_persistent;
+        let sent = match self.stream.send(&fragments, 0, has_more) {
             Ok(sent) if sent > 0 => sent,
             Ok(_) | Err(_) => {
                 self.workspace.put_spare(fragments);
@@ -215,8 +217,9 @@ impl Hot<'_, '_> {
         self.worker.counters().count(filled.status);
         self.sent = self.sent.saturating_add(sent);
         self.state.requests = self.state.requests.saturating_add(1);
-        if sent < whole {
-            self.state.phase = Phase::Sending(Response::resume(fragments, sent, is_persistent));
+        if sent < whole || filled.rest.is_some() {
+            let response = Response::resume(fragments, sent, filled.rest, is_persistent);
+            self.state.phase = Phase::Sending(response);
             return Step::Begun;
         }
         self.workspace.put_spare(fragments);
@@ -236,8 +239,9 @@ impl Hot<'_, '_> {
     fn fill(&mut self, fragments: &mut Fragments) -> Option<Filled> {
         let is_last = self.is_last();
         let octets = self.stream.peek(&mut self.workspace.scratch);
+        let len = octets.len();
         // What is the last response of this connection is none of another's.
-        if octets.len() > REQUEST_LEN || is_last {
+        if len > REQUEST_LEN || is_last {
             return self.answer(None, is_last, fragments);
         }
         let hash = self.hasher.octets(octets);
@@ -248,10 +252,17 @@ impl Hot<'_, '_> {
         {
             entry.use_at(self.workspace.now);
             ready.fragments.share(fragments);
+            let rest = if ready.content.len() > 0 {
+                let room = self.stream.send_room();
+                begin(&entry.document().file, ready.content, room, fragments)?
+            } else {
+                None
+            };
             return Some(Filled {
-                request_len: octets.len(),
+                request_len: len,
                 status: ready.form.status,
                 is_persistent: ready.form.is_persistent,
+                rest,
             });
         }
         self.answer(Some(hash), is_last, fragments)
@@ -274,6 +285,7 @@ impl Hot<'_, '_> {
         fragments: &mut Fragments,
     ) -> Option<Filled> {
         let workspace = &mut *self.workspace;
+        let room = self.stream.send_room();
         let octets = self.stream.peek(&mut workspace.scratch);
         let mut request = Request::new();
         let head_len = request.read(octets, &workspace.limits).ok()??;
@@ -311,27 +323,72 @@ impl Hot<'_, '_> {
         let by_request = by_request.map(|hash| (hash, Key::Request(octets)));
         let ready = by_form.and_then(|(hash, key)| self.responses.find(hash, key, second));
         let is_ready = ready.is_some();
-        let (status, is_persistent) = if let Some(ready) = ready {
+        let planned = if let Some(ready) = ready {
             ready.fragments.share(fragments);
-            (ready.form.status, ready.form.is_persistent)
+            PlanAtOnce {
+                status: ready.form.status,
+                is_persistent: ready.form.is_persistent,
+                len: ready.fragments.len(),
+                content: ready.content,
+            }
         } else {
-            let buffers = (&mut *workspace.head, &mut workspace.cache);
-            compose(&reply, &selected, document, &path, buffers, fragments)?
+            let plan = reply.plan_at_once(&selected, document, &path, &mut workspace.head)?;
+            let head = workspace.head.get(..plan.len)?;
+            workspace.cache.append(head, fragments).ok()?;
+            plan
         };
-        if let Some(form) = form.filter(|_| entry.allows_copies() && fragments.len() <= READY_LEN) {
+        let mut len = planned.len;
+        let mut content = planned.content;
+        let rest = begin(&document.file, content, room, fragments)?;
+        // A short response is ready with its content, where copies are allowed.
+        let is_short = fragments.len() as u64 <= READY_LEN && rest.is_none();
+        if is_short && entry.allows_copies() {
+            len = fragments.len();
+            content = ByteRange::default();
+        }
+        if let Some(form) = form {
             let of = (place, &**entry);
             // Without memory it isn't made ready.
-            let _ = self.responses.keep(by_request, of, second, fragments, form);
+            let _ = self
+                .responses
+                .keep(by_request, of, second, (fragments, len, content), form);
             if !is_ready {
-                let _ = self.responses.keep(by_form, of, second, fragments, form);
+                let _ = self
+                    .responses
+                    .keep(by_form, of, second, (fragments, len, content), form);
             }
         }
         Some(Filled {
             request_len: head_len,
-            status,
-            is_persistent,
+            status: planned.status,
+            is_persistent: planned.is_persistent,
+            rest,
         })
     }
+}
+
+/// Adds what comes first of `range` of `file` to `fragments`, as much as is to be sent from here when
+/// the send buffer has that `room`. Returns what is left; `None` if nothing of it is in memory.
+fn begin(
+    file: &Arc<Held>,
+    range: ByteRange,
+    room: usize,
+    fragments: &mut Fragments,
+) -> Option<Option<Content>> {
+    if range.len() == 0 {
+        return Some(None);
+    }
+    let most = content::window(room).min(CONTENT);
+    let len = usize::try_from(range.len()).map_or(most, |len| len.min(most));
+    let added = file.resident(range.first, len, fragments, None);
+    if added == 0 {
+        return None;
+    }
+    let rest = ByteRange {
+        first: range.first.saturating_add(added as u64),
+        end: range.end,
+    };
+    Some((rest.len() > 0).then(|| Content::file(file.clone(), rest)))
 }
 
 /// A response that is in fragments.
@@ -340,26 +397,6 @@ struct Filled {
     request_len: usize,
     status: Status,
     is_persistent: bool,
-}
-
-/// Puts the response with what was `selected` of `document` into `fragments`, and returns its
-/// status, and whether the connection stays; `None` if a worker has to. The head is written into the
-/// first buffer.
-fn compose(
-    reply: &Reply<'_>,
-    selected: &Selected,
-    document: &Document,
-    path: &Path<'_>,
-    (head, cache): (&mut [u8], &mut Cache),
-    fragments: &mut Fragments,
-) -> Option<(Status, bool)> {
-    let content = reply.content_at_once(selected, document)?;
-    if content.len() > CONTENT {
-        return None;
-    }
-    let plan = reply.plan_at_once(selected, document, path, head)?;
-    cache.append(head.get(..plan.len)?, fragments).ok()?;
-    let len = usize::try_from(content.len()).ok()?;
-    let filled = document.file.resident(content.first, len, fragments, None);
-    (filled == len).then_some((plan.status, plan.is_persistent))
+    /// What the fragments don't have of the content.
+    rest: Option<Content>,
 }

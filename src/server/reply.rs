@@ -101,6 +101,8 @@ pub(super) struct PlanAtOnce {
     pub(super) status: Status,
     /// Octets of the head in the buffer.
     pub(super) len: usize,
+    /// What of the document is the content; may be empty.
+    pub(super) content: ByteRange,
     /// Whether the connection stays.
     pub(super) is_persistent: bool,
 }
@@ -260,25 +262,6 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// What of `document` is the content of a response with what was `selected` of it: one piece, or
-    /// an empty one; `None` if it takes more than that.
-    pub(super) fn content_at_once(
-        &self,
-        selected: &Selected,
-        document: &Document,
-    ) -> Option<ByteRange> {
-        match selected {
-            Selected::Extent(Extent::Many(_)) | Selected::Rejected(_) => None,
-            Selected::Extent(_) if self.is_head => Some(ByteRange::default()),
-            Selected::Extent(Extent::Whole) => Some(ByteRange {
-                first: 0,
-                end: document.attributes.size,
-            }),
-            Selected::Extent(Extent::One(range)) => Some(*range),
-            Selected::NotModified => Some(ByteRange::default()),
-        }
-    }
-
     /// The form of a response with what was `selected` of a document; `None` if that has a part of it.
     pub(super) fn form(&self, selected: &Selected) -> Option<Form> {
         let status = match selected {
@@ -294,7 +277,8 @@ impl<'a> Reply<'a> {
         })
     }
 
-    /// Writes the head before [`Self::content_at_once`] into `out`. `path` is that of the request.
+    /// Writes the head for what was `selected` of `document`, where nothing may be waited for;
+    /// `None` if that isn't one piece of it at the most. `path` is that of the request.
     #[inline(never)]
     pub(super) fn plan_at_once(
         &self,
@@ -303,16 +287,26 @@ impl<'a> Reply<'a> {
         path: &Path<'_>,
         out: &mut [u8],
     ) -> Option<PlanAtOnce> {
-        let (status, part) = match selected {
-            Selected::Extent(Extent::Whole) => (Status::Ok, Part::Whole),
-            Selected::Extent(Extent::One(range)) => (Status::PartialContent, Part::One(*range)),
-            Selected::NotModified => (Status::NotModified, Part::Nothing),
+        let end = document.attributes.size;
+        let (status, part, content) = match selected {
+            Selected::Extent(Extent::Whole) => {
+                (Status::Ok, Part::Whole, ByteRange { first: 0, end })
+            }
+            Selected::Extent(Extent::One(range)) => {
+                (Status::PartialContent, Part::One(*range), *range)
+            }
+            Selected::NotModified => (Status::NotModified, Part::Nothing, ByteRange::default()),
             Selected::Extent(Extent::Many(_)) | Selected::Rejected(_) => return None,
         };
         let media_type = media_type_of(self.config, path);
         Some(PlanAtOnce {
             status,
             len: self.file_head(status, document, media_type, &part, out)?,
+            content: if self.is_head {
+                ByteRange::default()
+            } else {
+                content
+            },
             is_persistent: self.is_persistent,
         })
     }

@@ -96,9 +96,14 @@ impl Response {
         }
     }
 
-    /// A response of which `sent` octets were sent, and which was counted. `fragments` have all of
-    /// it.
-    pub(super) fn resume(fragments: Fragments, sent: usize, is_persistent: bool) -> Self {
+    /// A response that was begun, and counted. `fragments` have what comes next, from octet `sent`
+    /// on; `content` comes behind.
+    pub(super) fn resume(
+        fragments: Fragments,
+        sent: usize,
+        content: Option<Content>,
+        is_persistent: bool,
+    ) -> Self {
         Self {
             fragments: Some(fragments),
             job: None,
@@ -106,7 +111,7 @@ impl Response {
             is_touched: true,
             is_filled: true,
             sent,
-            content: None,
+            content,
             is_persistent,
             drain: Drain::new(Body::None),
         }
@@ -205,6 +210,13 @@ impl Response {
                 self.is_filled = true;
             }
             let left = fragments.len().saturating_sub(self.sent);
+            if left == 0 && self.content.is_some() {
+                // They were sent in softirq.
+                fragments.clear();
+                self.sent = 0;
+                self.is_filled = false;
+                continue;
+            }
             if left == 0 {
                 return Progress::Done;
             }

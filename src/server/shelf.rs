@@ -6,7 +6,7 @@
 //! Workers put documents here, and take them away: the last reference to one must not be dropped
 //! where one can't sleep. Softirq looks at them, and makes responses ready: the octets of one that
 //! were sent twice in a second, to be sent again as long as that second runs, the configuration
-//! stays, and the document holds. One is found by the octets of the request, before anything is
+//! stays, and the document holds. Of a long one the head is ready. One is found by the octets of the request, before anything is
 //! read; or, behind what decides, by its document and its [`Form`], whatever else the request says.
 
 use super::cache::{
@@ -23,6 +23,7 @@ use super::lookup::Query;
 use super::reply::Form;
 use super::shared::Shared;
 use super::workspace::Workspace;
+use crate::http::range::ByteRange;
 use crate::linux::fragment::Fragments;
 use crate::linux::page_frag::Cache;
 use crate::linux::try_lock::{
@@ -64,20 +65,22 @@ pub(super) struct Ready {
     number: u64,
     /// The second in which the response is true, since the beginning of 1970.
     second: i64,
-    /// The response, in one piece.
+    /// The response, or its head, in one piece.
     pub(super) fragments: Fragments,
+    /// What of the document comes behind that.
+    pub(super) content: ByteRange,
     /// Its form.
     pub(super) form: Form,
 }
 
 impl Ready {
-    /// The response `fragments` of that `form`, which is in one piece, for `key` and its `hash`. It
-    /// has the document `entry`, which is at `place`. Any context.
+    /// A response of that `form` for `key` and its `hash`: `fragments`, which is one piece, and
+    /// behind it `content` of the document `entry`, which is at `place`. Any context.
     fn new(
         (hash, key): (Hash, Key<'_>),
         (place, entry): (usize, &Entry),
         second: i64,
-        fragments: Fragments,
+        (fragments, content): (Fragments, ByteRange),
         form: Form,
     ) -> Result<Self> {
         let request = match key {
@@ -97,6 +100,7 @@ impl Ready {
             number: entry.number(),
             second,
             fragments,
+            content,
             form,
         })
     }
@@ -366,20 +370,21 @@ impl Responses {
         last.replace(hash) == Some(hash)
     }
 
-    /// Makes the response `fragments` ready for a key and its hash, if that came before. Any context.
+    /// Makes a response ready for a key and its hash, if that came before: the first `len` octets of
+    /// `fragments`, and behind them `content` of the document. Any context.
     pub(super) fn keep(
         &mut self,
         key: Option<(Hash, Key<'_>)>,
         document: (usize, &Entry),
         second: i64,
-        fragments: &Fragments,
+        (fragments, len, content): (&Fragments, usize, ByteRange),
         form: Form,
     ) -> Result {
         let Some((hash, key)) = key.filter(|(hash, _)| self.is_repeated(*hash)) else {
             return Ok(());
         };
-        let fragments = fragments.in_one_piece()?;
-        let ready = Ready::new((hash, key), document, second, fragments, form)?;
+        let response = (fragments.in_one_piece(len)?, content);
+        let ready = Ready::new((hash, key), document, second, response, form)?;
         if let Some(there) = self.places.get_mut(Self::place_of(hash)) {
             *there = Some(ready);
         }

@@ -387,6 +387,13 @@ forms += [request("/page.html", "Accept-Encoding: gzip"), request("/page.html", 
 order = random.Random(1)
 shuffled = [b"".join(form for form in order.choices(forms, k=6) for _ in range(2)) for _ in range(40)]
 differences("forms in turn", until_last, [(octets + LAST,) for octets in shuffled])
+# A long one is begun in softirq, and a worker sends the rest. Its head is ready the third time.
+for length in 131072, 131073, 1500000:
+    put(str(length), random.Random(length).randbytes(length))
+long = [request(f"/{length}", *f) + LAST for length in (131072, 131073, 1500000)
+    for f in ([], ["Range: bytes=1-"], ["Range: bytes=4097-131000"], ["Range: bytes=-131073"])]
+answered = differences("long responses", until_last, [(octets,) for octets in long], all_given=1)
+true("each of these is begun there", answered >= len(long), answered)
 differences("half-closed at once", all_of, [(octets,) for octets in octets_of[:60]])
 two = request("/page.html", "Accept-Encoding: gzip") + request("/sub/", "Connection: close")
 differences("cut at each octet", until_last, [(two, (cut,), 0.001) for cut in range(1, len(two))])
@@ -398,6 +405,15 @@ differences("octet by octet", until_last, [(two, tuple(range(1, len(two))), 0)],
 def asked(c, *fields, target="/page.html"):
     c.send(request(target, *fields))
     return c.response()
+
+seen = []
+before = stat()
+with Connection() as c:
+    for octet in b"abcd":
+        put("long", bytes([octet]) * 300000)
+        seen += [(len(r.body), set(r.body)) for r in [asked(c, target="/long") for _ in range(5)]]
+is_("a long file that was written anew", seen, [(300000, {octet}) for octet in b"abcd" for _ in range(5)])
+true("and is begun in softirq", grown("fastpath_answered", before) >= 4, grown("fastpath_answered", before))
 
 def changes(name, change, undo, get, wanted):
     """On a connection that is answered in softirq, the next answer is another."""
