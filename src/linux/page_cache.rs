@@ -177,7 +177,7 @@ unsafe fn slots_from(
     if shift != 0 {
         return none;
     }
-    let first = (index as usize) % bindings::XA_CHUNK_SIZE;
+    let first = index % bindings::XA_CHUNK_SIZE;
     let end: *const *mut c_void = slots.wrapping_add(1).cast();
     slots.cast::<*mut c_void>().wrapping_add(first)..end
 }

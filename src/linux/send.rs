@@ -68,9 +68,10 @@ pub(super) unsafe fn send(
         // SAFETY: By the safety requirements.
         return unsafe { splice(sk, fragments, offset, left, flags) };
     }
-    // SAFETY: By the safety requirements.
+    // SAFETY: By the safety requirements. The fragments are borrowed for longer than that lives.
+    let message = unsafe { message(fragments, offset, flags | bindings::MSG_ZEROCOPY) };
     let mut call = Call {
-        message: unsafe { message(fragments, offset, flags | bindings::MSG_ZEROCOPY) },
+        message,
         ubuf: bindings::ubuf_info {
             ops: addr_of!(OPERATIONS.0),
             refcnt: bindings::refcount_t {
