@@ -4,6 +4,11 @@
 # Once a change has returned, no request that is sent later gets the old answer:
 # whatever was changed, and however, on each file system. Others ask for the same
 # all the time, on each processor, so that what can be kept is kept.
+#
+# environment: TRUTH_PEER=nginx makes the same changes before nginx, which keeps what
+#              it has found (open_file_cache), and tells how many of its answers
+#              are wrong; some have to be. What it gets wrong when it keeps nothing
+#              is not counted.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -12,6 +17,7 @@ import ctypes, errno, itertools, mmap, os, random, shutil, signal, struct, sys, 
 from http_client import *
 
 directory, name, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+peer = os.environ.get("TRUTH_PEER")
 site = os.path.join(directory, "site")
 a, b = os.path.join(site, "a"), os.path.join(site, "a/b")
 path = os.path.join(b, "file.html")
@@ -438,6 +444,10 @@ class Asker:
     def __init__(self):
         self.connection = Connection()
 
+    def begin_again(self):
+        self.connection.close()
+        self.connection = Connection()
+
     def ask(self, asked):
         self.connection.send(asked)
 
@@ -470,10 +480,16 @@ def ask_forever(cpu):
     os.nice(19)
     askers = [Asker(), Asker()]
     for asked in itertools.cycle((FILE, FILE, CODED, FILE, INDEX)):
-        for asker in askers:
-            asker.ask(asked)
-        for asker in askers:
-            asker.take()
+        try:
+            for asker in askers:
+                asker.ask(asked)
+            for asker in askers:
+                asker.take()
+        except (Malformed, OSError):
+            if not peer:
+                raise
+            for asker in askers:
+                asker.begin_again()
         time.sleep(0.001)
 
 
@@ -512,12 +528,50 @@ def run(kind, what, asked=FILE, octets=200):
         print("# %s: %s: not here: %s" % (name, kind, error))
 
 
+def compare(kind, what, octets=200):
+    """Makes changes of one kind before the other server; the numbers of answers, and of wrong ones."""
+    global size
+    size = octets
+    fresh()
+    changes = what()
+    count = wrong = 0
+    end = time.monotonic() + seconds
+    try:
+        while time.monotonic() < end:
+            status, wanted = next(changes)
+            asker = askers[count % len(askers)]
+            count += 1
+            try:
+                asker.ask(FILE)
+                got, body = asker.answer()
+                is_right = got == status and wanted in (None, body)
+            except (Malformed, OSError):
+                # It has sent less than it said.
+                asker.begin_again()
+                is_right = False
+            wrong += not is_right
+        changes.close()
+    except OSError as error:
+        print("# %s: %s: not here: %s" % (name, kind, error))
+    return count, wrong
+
+
+def compare_all():
+    """Makes all changes, and tells the numbers by kind."""
+    rows = [(kind + suffix, what, octets) for kind, what in content_kinds.items()
+            for suffix, octets in ((", 200 octets", 200), (", 9000 octets", 9000))]
+    rows += [(kind, what, 200) for kind, what in kinds.items()]
+    for kind, what, octets in rows:
+        print("result\t%s\t%d\t%d" % (kind, *compare(kind, what, octets)), flush=True)
+
+
 os.umask(0o022)
 fresh()
-failed = sysctl("documentroot", site)
-# On a slow machine one of the askers has nothing to ask for long.
-sysctl("keepalive_timeout", "0")
-true("%s: the document root" % name, failed == 0, failed)
+if not peer:
+    failed = sysctl("documentroot", site)
+    # On a slow machine one of the askers has nothing to ask for long.
+    sysctl("keepalive_timeout", "0")
+    true("%s: the document root" % name, failed == 0, failed)
 askers = [Asker(), Asker()]
 readers = []
 for cpu in cpus:
@@ -528,14 +582,18 @@ for cpu in cpus:
         os._exit(0)
     readers.append(reader)
 try:
+    if peer:
+        compare_all()
+        content_kinds = kinds = {}
     for kind, what in content_kinds.items():
         run("%s, 200 octets" % kind, what)
         run("%s, 9000 octets" % kind, what, octets=9000)
     for kind, what in kinds.items():
         run(kind, what)
-    run("its index", index, INDEX)
-    run("its coded sibling", coding, CODED)
-    run("its coded sibling made older", coding_outdated, CODED)
+    if not peer:
+        run("its index", index, INDEX)
+        run("its coded sibling", coding, CODED)
+        run("its coded sibling made older", coding_outdated, CODED)
 finally:
     for reader in readers:
         os.kill(reader, signal.SIGKILL)
@@ -561,7 +619,52 @@ made() {
 	mount -t "$2" -o "${4:-defaults}" "$3" "$tmp/$1" && at_exit umount -l "$tmp/$1"
 }
 
+# compare_nginx DIRECTORY KEEPING OUT: changes before nginx with that setting.
+compare_nginx() {
+	mkdir -p "$1/site" "$tmp/nginx"
+	cat >"$tmp/nginx.conf" <<-END
+		user nobody nogroup;
+		worker_processes 2;
+		pid $tmp/nginx.pid;
+		error_log $tmp/nginx/error.log crit;
+		events { worker_connections 64; }
+		http {
+			sendfile on;
+			access_log off;
+			keepalive_requests 100000000;
+			$2
+			server { listen $port; root $1/site; }
+		}
+	END
+	nginx -c "$tmp/nginx.conf" || bail_out "nginx begins"
+	at_exit pkill -F "$tmp/nginx.pid"
+	TRUTH_PEER=nginx PYTHONPATH=$selftests port=$port timeout "$python_limit" \
+		python3 "$tmp/truth.py" "$1" nginx "$seconds" >"$3" || bail_out "$(tail -n 3 "$3")"
+	kill "$(<"$tmp/nginx.pid")"
+	wait_for 10 test ! -e "$tmp/nginx.pid"
+}
+
 [ -b "${RUST_TUX_SCRATCH:-}" ] || skip_all "no scratch disk"
+if [ "${TRUTH_PEER:-}" = nginx ]; then
+	command -v nginx >/dev/null || skip_all "no nginx"
+	chmod 755 "$tmp"
+	{ mkfs.ext4 -q -F "$RUST_TUX_SCRATCH" && made scratch ext4 "$RUST_TUX_SCRATCH"; } ||
+		bail_out "the scratch disk has ext4"
+	compare_nginx "$tmp/scratch" "" "$tmp/keeping-nothing"
+	compare_nginx "$tmp/scratch" "open_file_cache max=1000; open_file_cache_errors on;" "$tmp/keeping"
+	awk -F '\t' '$1 != "result" { next }
+		NR == FNR { if ($4) unfair[$2] = 1; next }
+		!unfair[$2] {
+			kinds++; all += $3; wrong += $4; bad += $4 > 0
+			printf "# %-50s %5d of %5d wrong\n", $2, $4, $3
+		}
+		END { printf "# nginx with open_file_cache, ext4: %d of %d answers wrong, %d of %d kinds of change\n",
+			wrong, all, bad, kinds }' "$tmp/keeping-nothing" "$tmp/keeping" | tee "$tmp/compared"
+	like "nginx gives old answers where it keeps what it has found" "$(tail -n 1 "$tmp/compared")" \
+		": [1-9][0-9]* of"
+	umount "$tmp/scratch"
+	done_testing
+fi
 modprobe loop 2>/dev/null
 load compression=1 keepalive_requests=0
 
