@@ -9,9 +9,11 @@
 set_for_now /proc/sys/net/ipv4/tcp_fastopen 1543
 set_for_now /proc/sys/net/ipv4/tcp_tw_reuse 1
 set_for_now /proc/sys/net/ipv4/tcp_fin_timeout 3
+docroot_on_disk
 remember_sockets
 load
 run connections
+was_fast
 still_serves
 unload
 no_sockets_left

@@ -6,6 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
+docroot_on_disk
 echo index >"$docroot/index.html"
 echo a >"$docroot/a"
 mkdir "$docroot/b"
@@ -17,5 +18,6 @@ for timeout in header body send linger; do
 done
 sysctl_set keepalive_timeout 0
 run fuzzer "$torture"/../corpus/*.txt
+was_fast
 still_serves
 done_torturing

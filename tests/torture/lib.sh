@@ -25,6 +25,13 @@
 #   time_is_left     whether the time is not over
 #   random N         sets $REPLY to a number below N
 #   operations_done N   counts operations
+#   docroot_on_disk  has $docroot on ext4 for three seeds of four, as far as there
+#                    is a scratch disk: what is kept ready of a file is for such
+#                    file systems only. Of the disk it takes a piece of the second
+#                    half.
+#   piece_of_disk OFFSET SIZE   sets $piece to a device with that piece of the
+#                    scratch disk, in GiB: who has mounted all of it has it alone
+#   was_fast         requests have been answered in softirq
 #   still_serves     the index is served within 10 s, and no connection, request
 #                    or work item stays behind
 #   set_for_now FILE VALUE   writes it, and the old value at the end
@@ -80,6 +87,33 @@ random() {
 
 operations_done() {
 	operations=$((operations + $1))
+}
+
+piece_of_disk() {
+	modprobe loop 2>/dev/null
+	piece=$(losetup --find --show --offset $(($1 << 30)) --sizelimit $(($2 << 30)) "$RUST_TUX_SCRATCH") ||
+		bail_out "no piece of the scratch disk"
+	at_exit losetup --detach "$piece"
+}
+
+docroot_on_disk() {
+	if [ ! -b "${RUST_TUX_SCRATCH:-}" ] || [ $((TEST_SEED % 4)) = 0 ]; then
+		echo "# the document root is on $(stat -fc %T "$docroot")"
+		return
+	fi
+	piece_of_disk 8 1
+	mkfs.ext4 -q -F "$piece" && mount "$piece" "$docroot" || bail_out "no file system"
+	at_exit umount -l "$docroot"
+	rmdir "$docroot/lost+found"
+	chmod 755 "$docroot"
+	echo "# the document root is on ext4"
+}
+
+was_fast() {
+	local requests fast
+	read -r requests fast < <(awk '{ n[$1] = $2 } END { print n["requests"], n["fastpath_answered"] }' /proc/net/http/stat)
+	echo "# $fast of $requests requests were answered in softirq"
+	check "requests were answered in softirq" test "$fast" -gt 0
 }
 
 nothing_is_open() {

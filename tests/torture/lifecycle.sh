@@ -33,6 +33,7 @@ slow_disk() {
 	at_exit umount -l "$docroot/cold"
 	chmod 755 "$docroot/cold"
 }
+docroot_on_disk
 mkdir "$docroot/cold"
 [ ! -b "${RUST_TUX_SCRATCH:-}" ] || slow_disk "$RUST_TUX_SCRATCH"
 remember_sockets

@@ -8,6 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 
 export docroot
+docroot_on_disk
 prepare_faults || echo "# this kernel has no fault injection"
 receive="$(address_of tcp_v4_rcv) $(address_of tcp_v4_early_demux)"
 [ "$((${receive#* } - ${receive% *}))" -gt 0 ] || receive=$(printf '0x%x 0x%x' "$(address_of tcp_v4_rcv)" $(($(address_of tcp_v4_rcv) + 8192)))
@@ -44,7 +45,8 @@ loaded || bail_out "32 MiB are not enough to load the module"
 
 if [ -b "${RUST_TUX_SCRATCH:-}" ]; then
 	mkdir -m 755 "$docroot/disk"
-	mkfs.ext4 -q -F "$RUST_TUX_SCRATCH" && mount "$RUST_TUX_SCRATCH" "$docroot/disk" || bail_out "mounting the scratch disk"
+	piece_of_disk 0 4
+	mkfs.ext4 -q -F "$piece" && mount "$piece" "$docroot/disk" || bail_out "mounting the scratch disk"
 	at_exit umount -l "$docroot/disk"
 	chmod 755 "$docroot/disk"
 fi

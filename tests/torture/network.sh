@@ -22,6 +22,7 @@ ip -n client neigh replace 192.0.2.1 lladdr "$(mac_of server)" dev client nud pe
 set_for_now /proc/sys/net/ipv4/tcp_fin_timeout 3
 set_for_now /proc/sys/net/ipv4/tcp_syncookies 1
 set_for_now /proc/sys/net/ipv4/tcp_max_syn_backlog 128
+docroot_on_disk
 remember_sockets
 run site
 load
@@ -109,6 +110,7 @@ while time_is_left; do
 	round=$((round + 1))
 done
 isnt_like "cookies were sent" "$(($(cookies_sent) - cookies_before))" '^(0|-.*)$'
+was_fast
 still_serves
 unload
 no_sockets_left

@@ -9,6 +9,7 @@
 
 export docroot
 at_exit eval "echo 1 >/sys/devices/system/cpu/cpu1/online"
+docroot_on_disk
 load
 sysctl_set http_dir_indexing 1
 sysctl_set header_timeout 3

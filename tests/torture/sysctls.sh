@@ -9,6 +9,7 @@
 export docroot tmp
 export other=$tmp/other
 mkdir -m 755 "$other"
+docroot_on_disk
 load
 sysctl_set http_dir_indexing 1
 run sysctls

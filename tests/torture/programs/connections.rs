@@ -46,6 +46,7 @@ const SCENARIOS: &[Scenario] = &[
     ("a request in the SYN", fast_open),
     ("the same port again", same_port),
     ("a storm of RSTs", storm),
+    ("the same again and again", again),
     ("noise", noise),
 ];
 
@@ -304,6 +305,45 @@ fn storm(client: &mut Client<'_>) -> Result<(), String> {
     pause(&mut client.random, 20);
     client.random.shuffle(&mut streams);
     Ok(())
+}
+
+/// The same request again and again, some at a time, so that its answer is ready as a rule. The
+/// client reads as it likes, and may leave in the middle.
+fn again(client: &mut Client<'_>) -> Result<(), String> {
+    let options = Options {
+        receive_buffer: (client.random.u8(..4) == 0).then(|| client.random.i32(1..30_000)),
+        ..Options::default()
+    };
+    let file = match client.site.any(&mut client.random) {
+        file if file.content.len() <= 20_000 => file,
+        _ => client.site.small(),
+    };
+    let question = Question::get(file, "");
+    let all = client.random.usize(1..40);
+    let mut answers = Vec::new();
+    let mut octets = Vec::new();
+    let mut stream = client.connect(options)?;
+    while answers.len() < all {
+        let count = match client.random.bool() {
+            true => 1,
+            false => client.random.usize(1..6),
+        };
+        write(&mut stream, &question.octets.repeat(count))?;
+        answers.resize(answers.len() + count, question.answer.clone());
+        // Heads come in addition.
+        let enough = client.random.usize(..=answers.len() * file.content.len());
+        match read(&mut stream, &mut octets, enough) {
+            End::Enough => (),
+            end => return Err(format!("{end:?} after {} octets", octets.len())),
+        }
+        if client.random.u8(..32) == 0 {
+            whole_answers(&octets, &answers)?;
+            leave(stream, &mut client.random);
+            return Ok(());
+        }
+    }
+    half_close(&stream)?;
+    finish(&mut stream, octets, &answers)
 }
 
 /// Octets that are no request: they are refused, and the answer comes whole, though more octets

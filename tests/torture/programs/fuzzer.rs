@@ -188,8 +188,13 @@ fn more(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Result<usize, String> {
     Ok(len)
 }
 
-/// Sends a stream in pieces.
-fn send(stream: &mut TcpStream, octets: &[u8], random: &mut fastrand::Rng) -> io::Result<()> {
+/// Sends a stream in pieces: of `period` octets each, if there is one.
+fn send(
+    stream: &mut TcpStream,
+    octets: &[u8],
+    period: Option<usize>,
+    random: &mut fastrand::Rng,
+) -> io::Result<()> {
     let longest = match random.u32(..8) {
         0 => 1 + random.usize(..3),
         1 | 2 => 1 + random.usize(..100),
@@ -197,7 +202,8 @@ fn send(stream: &mut TcpStream, octets: &[u8], random: &mut fastrand::Rng) -> io
     };
     let mut rest = octets;
     while !rest.is_empty() {
-        let len = (1 + random.usize(..longest)).min(rest.len());
+        let len = period.unwrap_or_else(|| 1 + random.usize(..longest));
+        let len = len.min(rest.len());
         stream.write_all(&rest[..len])?;
         rest = &rest[len..];
         if random.u32(..64) == 0 {
@@ -247,21 +253,26 @@ impl Guide {
 
 /// One connection: sends `octets`, and holds what comes against what may. Returns how many responses
 /// there were.
-fn converse(campaign: &mut Campaign, client: Ipv4Addr, octets: &[u8]) -> Result<u64, String> {
+fn converse(
+    campaign: &mut Campaign,
+    client: Ipv4Addr,
+    octets: &[u8],
+    period: Option<usize>,
+) -> Result<u64, String> {
     let stream = connect_from(client, campaign.address);
     let mut stream = stream.map_err(|e| format!("connecting: {e}"))?;
     let random = &mut campaign.random;
     if random.u32(..32) == 0 {
         // Gone in the middle, with or without a word.
         let len = random.usize(..=octets.len());
-        let _ = send(&mut stream, &octets[..len], random);
+        let _ = send(&mut stream, &octets[..len], period, random);
         if random.bool() {
             reset_on_close(&stream);
         }
         return Ok(0);
     }
     // The server may have closed before all is sent. What it said comes nevertheless.
-    let _ = send(&mut stream, octets, random);
+    let _ = send(&mut stream, octets, period, random);
     let _ = stream.shutdown(Shutdown::Write);
     let mut unread = vec![];
     let mut count = 0;
@@ -325,12 +336,20 @@ fn run(thread: u64, texts: &[String]) -> Account {
             }
             let random = &mut campaign.random;
             let mut octets = vec![];
+            let mut period = None;
             match random.choice(&guide.pool) {
                 Some(kept) if random.bool() => {
                     octets.clone_from(kept);
                     for _ in 0..1 + random.usize(..3) {
                         generate::change(&mut octets, &mut changes);
                     }
+                }
+                // One request again and again, each by itself: the answer of the first is that of all.
+                _ if random.u32(..4) == 0 => {
+                    let one = whole[random.usize(..whole.len())];
+                    octets = one.repeat(2 + random.usize(..22));
+                    period = random.bool().then_some(one.len());
+                    octets.extend(&cases[random.usize(..cases.len())]);
                 }
                 _ => {
                     for _ in 0..random.usize(..24) {
@@ -342,7 +361,7 @@ fn run(thread: u64, texts: &[String]) -> Account {
                 }
             }
             account.connections += 1;
-            match converse(&mut campaign, guide.client, &octets) {
+            match converse(&mut campaign, guide.client, &octets, period) {
                 Ok(responses) => account.answered += responses,
                 Err(what) => {
                     let stream = seeds::write(&octets);
