@@ -42,6 +42,8 @@ const CLIENTS: usize = 4;
 /// Files on the disk, each of so many octets: more than there will be room for in memory.
 const DISK: (usize, u64) = (24, 8 << 20);
 const MIB: i64 = 1 << 20;
+/// More allocations than ever fail: the kernel counts down.
+const MANY: i64 = 1 << 30;
 
 fn write(path: impl AsRef<Path>, value: &str) {
     let path = path.as_ref();
@@ -87,8 +89,13 @@ impl Faults {
     fn some(self, probability: u32) {
         self.set("interval", "1");
         self.set("space", "0");
-        self.set("times", "-1");
+        self.set("times", &MANY.to_string());
         self.set("probability", &probability.to_string());
+    }
+
+    /// How many have failed since then.
+    fn failed(self) -> i64 {
+        MANY - self.get("times")
     }
 
     fn none(self) {
@@ -215,6 +222,26 @@ impl Torture {
         );
         self.operations += tally.all();
         self.is_well(name);
+    }
+
+    /// Such a storm, in which allocations fail by these until its end.
+    fn storm_of(
+        &mut self,
+        name: &str,
+        seconds: f64,
+        kinds: &[&Kind],
+        faults: &[Faults],
+        meanwhile: impl FnMut(),
+    ) {
+        self.storm(name, seconds, kinds, meanwhile, || {
+            faults.iter().for_each(|faults| faults.none());
+        });
+        let failed = faults.iter().map(|faults| (faults.0, faults.failed()));
+        let failed: Vec<(&str, i64)> = failed.collect();
+        println!("# {name}: failed {failed:?}");
+        // Which of two is met, and how often, is up to what comes.
+        let all: i64 = failed.iter().map(|(_, count)| count).sum();
+        check(&format!("{name}: allocations fail"), all > 0, String::new);
     }
 
     /// Each allocation of each kind of request, from accept to close, fails in its turn.
@@ -507,29 +534,16 @@ fn main() {
         torture.sweep(seconds * 0.35);
         torture.site.patience = Duration::from_secs(60);
         let ours = SLAB.range();
-        let none = || {
-            SLAB.none();
-            PAGES.none();
-        };
         SLAB.some(10);
-        torture.storm("a tenth of the objects", share * 0.6, &kinds, pause, none);
+        let name = "a tenth of the objects";
+        torture.storm_of(name, share * 0.6, &kinds, &[SLAB], pause);
         PAGES.some(20);
-        torture.storm(
-            "a fifth of the pages",
-            share * 0.6,
-            &kinds,
-            drop_caches,
-            none,
-        );
+        let name = "a fifth of the pages";
+        torture.storm_of(name, share * 0.6, &kinds, &[PAGES], drop_caches);
         SLAB.some(50);
         PAGES.some(50);
-        torture.storm(
-            "every other allocation",
-            share * 0.6,
-            &kinds,
-            drop_caches,
-            none,
-        );
+        let name = "every other allocation";
+        torture.storm_of(name, share * 0.6, &kinds, &[SLAB, PAGES], drop_caches);
         // What the stack allocates for what comes: connections, among others.
         let text = env::var("receive").unwrap();
         let (first, last) = text.split_once(' ').unwrap();
@@ -538,13 +552,8 @@ fn main() {
             faults.of(&receive);
             faults.some(3);
         }
-        torture.storm(
-            "where segments are received",
-            share * 0.6,
-            &kinds,
-            pause,
-            none,
-        );
+        let name = "where segments are received";
+        torture.storm_of(name, share * 0.6, &kinds, &[SLAB, PAGES], pause);
         for faults in [SLAB, PAGES] {
             faults.of(&ours);
         }
