@@ -58,7 +58,7 @@ use kernel::error::from_err_ptr;
 use kernel::prelude::*;
 use name::{
     Name,
-    DEPENDS, //
+    ROOT_DEPENDS, //
 };
 use permission::{
     FileSystem,
@@ -238,7 +238,7 @@ impl Root {
             names.push_within_capacity(name)?;
         }
         // SAFETY: The dentry is held.
-        let depends = unsafe { now!(dentry, d_flags) } & DEPENDS != 0;
+        let depends = unsafe { now!(dentry, d_flags) } & ROOT_DEPENDS != 0;
         // SAFETY: The reference is ours. The directories above the leaf are held by their names,
         // and the root by `self`.
         unsafe { bindings::dput(dentry) };

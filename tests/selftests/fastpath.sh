@@ -127,6 +127,20 @@ python_checks <"$tmp/slow.py"
 unload
 echo "$wmem" >/proc/sys/net/ipv4/tcp_wmem
 
+# Where ext4 can have encrypted files, its root has a flag that nothing else has.
+load "docroot=$tmp/disk"
+{
+	cat "$tmp/fastpath.py"
+	cat <<'END_OF_PYTHON'
+stay_on(CLIENT)
+for _ in range(10):
+    warm("/site/")
+true("below the root of a file system documents are kept, too", stat()["fastpath_answered"] > 0, stat())
+END_OF_PYTHON
+} >"$tmp/root.py"
+python_checks <"$tmp/root.py"
+unload
+
 load threads=2
 {
 	cat "$tmp/fastpath.py"

@@ -15,12 +15,16 @@ use core::sync::atomic::{
 
 /// Flags of dentries that tell less than they seem to: the file system compares names in its own
 /// way, has to be asked whether a dentry is right, or has the file elsewhere.
-pub(super) const DEPENDS: u32 = bindings::dentry_flags_DCACHE_OP_HASH
+const DEPENDS: u32 = bindings::dentry_flags_DCACHE_OP_HASH
     | bindings::dentry_flags_DCACHE_OP_COMPARE
     | bindings::dentry_flags_DCACHE_OP_REVALIDATE
     | bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE
     | bindings::dentry_flags_DCACHE_OP_REAL
     | bindings::dentry_flags_DCACHE_NOKEY_NAME;
+
+/// Those of the directory that a look-up begins in, of which nobody asks whether it is right. (Where
+/// ext4 could have encrypted files, its root is to be asked, and nothing else.)
+pub(super) const ROOT_DEPENDS: u32 = DEPENDS & !bindings::dentry_flags_DCACHE_OP_REVALIDATE;
 
 /// Flags of dentries at which a look-up may go elsewhere, as `DCACHE_MANAGED_DENTRY`.
 const MANAGED: u32 = bindings::dentry_flags_DCACHE_MOUNTED
