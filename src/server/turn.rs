@@ -296,10 +296,13 @@ impl<'a> Turn<'a> {
         if may_leave && self.local.config.hands_all_over() {
             return self.begin_handover(handoff::Reason::Everything);
         }
+        // What is malformed in a head that will never be whole is refused, whatever its pieces were.
+        let is_over = self.stream.is_read_closed();
         let octets = self.stream.peek(&mut self.local.scratch);
         let len = octets.len();
         let is_same = self.state.scanned > 0
             && len < self.local.limits.head
+            && !is_over
             && !request::has_new_line(octets, self.state.scanned);
         let mut request = Request::new();
         let read = if octets.is_empty() || is_same {

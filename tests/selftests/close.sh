@@ -123,6 +123,12 @@ with Connection() as c:
     c.send(b"GET / HTTP/1.1\r\nHost: a\r\n")
     c.half_close()
     is_("half-closed amid a head: no request is made up", c.end(), "closed")
+bad = b"GET / HTTP/1ost: a"
+for cut in len(bad), 4, 12, 13:
+    with Connection() as c:
+        c.send_in_pieces(bad, cut, pause=0.2)
+        c.half_close()
+        is_("half-closed amid a malformed head, cut at %d" % cut, (c.response().status, c.end()), (400, "closed"))
 with Connection() as c:
     c.send(request("/large") * 3)
     c.half_close()
