@@ -113,5 +113,8 @@ isnt_like "cookies were sent" "$(($(cookies_sent) - cookies_before))" '^(0|-.*)$
 was_fast
 still_serves
 unload
+# What clients still have to send again is no matter of the server.
+echo "# sockets of clients that are left: $(in_client ss -Htan | grep -vc TIME-WAIT)"
+in_client ss -K >/dev/null 2>&1
 no_sockets_left
 done_torturing
