@@ -104,6 +104,12 @@ torture: ## campaigns on the checking kernel (SECONDS=600 SEED= CAMPAIGNS="conne
 	@scripts/build.sh $(or $(KIND),debug)
 	@scripts/torture.sh --kernel $(or $(KIND),debug) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(CAMPAIGNS)
 
+.PHONY: torture-check
+torture-check: ## a short run of some campaigns, as .ci/run has it
+	@scripts/prepare.sh root guest debug
+	@scripts/build.sh debug
+	@scripts/torture.sh --seconds 45 --together lifecycle connections fuzzer
+
 .PHONY: vm-shell
 vm-shell: prepare modules ## shell in a virtual machine with the module at hand
 	@scripts/vm.sh

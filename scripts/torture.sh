@@ -13,12 +13,14 @@
 #   --seconds N         for all of them together (600)
 #   --seed N            what they do by chance; without it, another each time
 #   --memory MIB        memory of each virtual machine (2048)
+#   --together          one virtual machine for all of them, and one scan for
+#                       leaks: what is quick, and finds less
 #
 # No campaign is begun after TEST_DEADLINE (seconds since 1970).
 
 . "$(dirname "$0")/lib.sh"
 
-kernel=debug seconds=600 memory=2048 seed=$((EPOCHSECONDS % 1000000))
+kernel=debug seconds=600 memory=2048 together='' seed=$((EPOCHSECONDS % 1000000))
 while [ $# != 0 ]; do
 	case $1 in
 	-h | --help) usage; exit 0 ;;
@@ -26,6 +28,7 @@ while [ $# != 0 ]; do
 	--seconds) seconds=$2; shift ;;
 	--seed) seed=$2; shift ;;
 	--memory) memory=$2; shift ;;
+	--together) together=yes ;;
 	-*) die "unknown option $1 (see --help)" ;;
 	*) break ;;
 	esac
@@ -51,32 +54,53 @@ at env CARGO_TARGET_DIR="$here/build/cargo-torture" RUSTFLAGS=-Ctarget-feature=+
 budget=$((seconds / ${#campaigns[@]}))
 [ "$budget" -ge 5 ] || die "--seconds $seconds: less than 5 for each of ${#campaigns[@]} campaigns"
 printf '%-16s %-8s %8s %10s %12s  %s\n' campaign kernel seed seconds operations result >"$build/torture.txt"
+
+# of NAME FILE: what FILE has of the campaign of that name.
+of() {
+	awk -v name="$1.sh" '/^# selftest: / { on = substr($0, length($0) - length(name)) == "/" name } on' "$2"
+}
+
+machines=("${campaigns[@]}")
+[ -z "$together" ] || machines=("${campaigns[*]}")
 passed=0 failed=0
-for name in "${campaigns[@]}"; do
+for machine in "${machines[@]}"; do
 	if [ -n "${TEST_DEADLINE:-}" ] && [ "$EPOCHSECONDS" -ge "$TEST_DEADLINE" ]; then
-		echo "# $name: SKIP no time is left for it"
+		echo "# $machine: SKIP no time is left for it"
 		continue
 	fi
-	tap=$build/torture/$name.tap
+	read -r -a names <<<"$machine"
+	scripts=("${names[@]/#/../torture/}")
+	limit=$((budget * 2 + 600))
+	log=${names[0]}
+	[ -z "$together" ] || log=together
+	tap=$build/torture/$log.tap
 	set +e
-	TEST_SECONDS=$budget TEST_SEED=$seed TEST_TIMEOUT=$((budget * 2 + 600)) \
-		"$repo/scripts/vm.sh" --kernel "$kernel" --memory "$memory" --timeout $((budget * 2 + 900)) \
-		--log "$build/torture/$name.log" --append panic_on_warn=1 \
-		-- "exec scripts/guest/selftests ../torture/$name.sh" 2>&1 | tee "$tap"
+	TEST_SECONDS=$budget TEST_SEED=$seed TEST_TIMEOUT=$limit \
+		"$repo/scripts/vm.sh" --kernel "$kernel" --memory "$memory" --timeout $((limit * ${#names[@]} + 300)) \
+		--log "$build/torture/$log.log" --append panic_on_warn=1 \
+		-- "exec scripts/guest/selftests ${scripts[*]/%/.sh}" 2>&1 | tee "$tap"
 	status=${PIPESTATUS[0]}
 	set -e
 	grep -q '^# end of selftests' "$tap" ||
-		echo "not ok - the virtual machine did not finish (status $status, kernel log: build/torture/$name.log)" |
+		echo "not ok - the virtual machine did not finish (status $status, kernel log: build/torture/$log.log)" |
 		tee -a "$tap"
+	[ "$status" = 0 ] || grep -q '^not ok' "$tap" ||
+		echo "not ok - the virtual machine ended with status $status" | tee -a "$tap"
 	p=$(grep -E '^ok' "$tap" | grep -cv '# SKIP' || :)
 	f=$(grep -c '^not ok' "$tap" || :)
-	[ "$status" = 0 ] || [ "$f" != 0 ] || f=1
 	passed=$((passed + p)) failed=$((failed + f))
-	read -r s o < <(sed -n 's/^# torture: .* seconds \([0-9]*\) operations \([0-9]*\)$/\1 \2/p' "$tap"; echo - -)
-	result=pass
-	[ "$f" = 0 ] || result="$f failed"
-	! grep -q '^1\.\.0 # SKIP' "$tap" || result=skipped
-	printf '%-16s %-8s %8s %10s %12s  %s\n' "$name" "$kernel" "$seed" "$s" "$o" "$result" >>"$build/torture.txt"
+	# What is found when all have ended counts for the last one that was begun.
+	for name in "${names[@]}"; do
+		of "$name" "$tap" >"$tap.one"
+		read -r s o < <(sed -n 's/^# torture: .* seconds \([0-9]*\) operations \([0-9]*\)$/\1 \2/p' "$tap.one"; echo - -)
+		result=pass
+		f=$(grep -c '^not ok' "$tap.one" || :)
+		[ "$f" = 0 ] || result="$f failed"
+		! grep -q '^1\.\.0 # SKIP' "$tap.one" || result=skipped
+		grep -q '^# selftest' "$tap.one" || result="not run"
+		printf '%-16s %-8s %8s %10s %12s  %s\n' "$name" "$kernel" "$seed" "$s" "$o" "$result" >>"$build/torture.txt"
+	done
+	rm "$tap.one"
 done
 cat "$build/torture.txt"
 echo "$passed passed, $failed failed"
