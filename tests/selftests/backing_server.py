@@ -10,6 +10,7 @@
 	--reuseport N    so many sockets in a group, each with a process (none)
 	--epoll          waits by epoll on sockets that don't block; else a thread for
 	                 each connection, and accept() that blocks
+	--mptcp          a socket of MPTCP, which takes connections of TCP, too
 	--nodelay        sets TCP_NODELAY and SO_KEEPALIVE on the listening socket
 
 It prints "ready" when it listens. To each request it answers with lines NAME=VALUE: what
@@ -170,7 +171,7 @@ def serve_epoll(listener):
 
 def listen(arguments):
     family = socket.AF_INET6 if ":" in arguments.address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, 262 if arguments.mptcp else 0)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, arguments.only_ipv6)
@@ -192,6 +193,7 @@ def main():
     parser.add_argument("--backlog", type=int, default=128)
     parser.add_argument("--reuseport", type=int, default=0)
     parser.add_argument("--epoll", action="store_true")
+    parser.add_argument("--mptcp", action="store_true")
     parser.add_argument("--nodelay", action="store_true")
     arguments = parser.parse_args()
     listeners = [listen(arguments) for _ in range(max(1, arguments.reuseport))]

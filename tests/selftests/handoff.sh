@@ -208,6 +208,11 @@ for how in ((), ("--epoll",)):
     check_addresses("loopback of IPv6, %s" % label, ("--address", "::1", *how), ("::1", "2001:db8::1"), ("127.0.0.1",))
     check_addresses("one address, %s" % label, ("--address", "192.0.2.1", *how), ("192.0.2.1",), ("127.0.0.1",))
 
+# Programs in Go listen so unless told otherwise.
+if sysctl("../mptcp/enabled") == "1\n":
+    check_addresses("MPTCP, IPv4", ("--mptcp", "--address", "0.0.0.0"), ("127.0.0.1", "192.0.2.1"), ("::1",))
+    check_addresses("MPTCP, both", ("--mptcp", "--address", "::", "--epoll"), ("127.0.0.1", "::1", "192.0.2.1", "2001:db8::1"))
+
 for options, domain in (("0.0.0.0", socket.AF_INET), ("::", socket.AF_INET6)):
     with Backing("--address", options):
         got = seen(once("/dyn?1"))
