@@ -90,15 +90,23 @@ group_sock() {
 start_server
 load
 sysctl_set clientport 8081
+# A client that has no processor for ten seconds is no client that is slow on purpose.
+sysctl_set header_timeout 3600
 
 # hand_over NAME TARGET COUNT
 hand_over() {
 	local before after
-	before=$(awk '$1 == "handoffs" { print $2 }' /proc/net/http/stat)
+	cp /proc/net/http/stat "$tmp/stat"
+	before=$(awk '$1 == "handoffs" { print $2 }' "$tmp/stat")
 	ab -q -n "$3" -c 32 "http://127.0.0.1:$port$2" >"$tmp/ab" 2>&1
 	is "$1: failures" "$(awk '/^Failed requests/ { print $3 } /^Non-2xx/ { print "and", $3 }' "$tmp/ab" | tr '\n' ' ')" "0 "
 	after=$(awk '$1 == "handoffs" { print $2 }' /proc/net/http/stat)
 	is "$1: hand-offs" "$((after - before))" "$3"
+	# What became of the others.
+	[ $((after - before)) = "$3" ] || {
+		diff "$tmp/stat" /proc/net/http/stat
+		grep -A1 Failed "$tmp/ab"
+	} | sed 's/^/# /'
 }
 
 for listener in 8081 8082; do
