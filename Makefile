@@ -105,7 +105,7 @@ torture: ## campaigns on the checking kernel (SECONDS=600 SEED= CAMPAIGNS="conne
 	@scripts/torture.sh --kernel $(or $(KIND),debug) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(CAMPAIGNS)
 
 .PHONY: torture-check
-torture-check: ## a short run of some campaigns, as .ci/run has it
+torture-check: ## a short run of some campaigns
 	@scripts/prepare.sh root guest debug
 	@scripts/build.sh debug
 	@scripts/torture.sh --seconds 45 --together lifecycle connections fuzzer
