@@ -190,7 +190,7 @@ for accepted_on in cpus[:2]:
                 c.response()
         full = free()
         os.unlink(path)
-        is_free = wait_until(lambda: free() > full + SIZE // 2, 8)
+        is_free = wait_until(lambda: free() > full + SIZE // 2)
         true("a deleted file's space is given back: accepted on CPU %d, asked for on %d" % (accepted_on, asked_on), is_free, stat())
 stay_on(CLIENT)
 
