@@ -296,30 +296,24 @@ impl<T: Events> Sock<T> {
     }
 
     /// Closes the connection. With [`Close::Orderly`] what was sent still goes out, then a FIN; unread
-    /// octets are thrown away. [`Close::Abort`] sends a RST, and gives all memory back at once. The
-    /// state is dropped. Does nothing if the connection isn't attached.
+    /// octets are thrown away. [`Close::Abort`] sends a RST, and gives all memory back at once; so
+    /// does an orderly end if there is no memory for the FIN. The state is dropped. Does nothing if
+    /// the connection isn't attached.
     pub(crate) fn close(&self, how: Close, may_sleep: &MaySleep) {
         let Some(mut locked) = self.lock(may_sleep) else {
             return;
         };
-        match how {
-            // Unread octets would make `tcp_close()` send a RST in place of the FIN, which may
-            // overtake the response at the peer.
-            Close::Orderly => {
-                let (_, mut stream) = locked.parts();
-                let unread = stream.unread();
-                stream.consume(unread);
-            }
-            // SAFETY: The sock is locked; this is what `SO_LINGER` with a time of 0 does.
-            Close::Abort => unsafe { bindings::sk_set_linger_zero(self.sk.as_ptr()) },
-        }
-        let state = core::mem::take(locked.state());
-        // SAFETY: The sock is locked, and ours until now.
-        unsafe { self.detach() };
         // What is still to be sent, a FIN or a RST, is not tried again if there is no memory.
         //
         // SAFETY: The sock is locked. We may sleep.
         unsafe { (*self.sk.as_ptr()).sk_allocation = bindings::GFP_KERNEL };
+        if how == Close::Abort || Self::end(&mut locked).is_err() {
+            // SAFETY: The sock is locked; this is what `SO_LINGER` with a time of 0 does.
+            unsafe { bindings::sk_set_linger_zero(self.sk.as_ptr()) };
+        }
+        let state = core::mem::take(locked.state());
+        // SAFETY: The sock is locked, and ours until now.
+        unsafe { self.detach() };
         drop(locked);
         drop(state);
         // SAFETY: The sock is alive, and no lock is held. This drops the reference that came from
@@ -327,6 +321,18 @@ impl<T: Events> Sock<T> {
         unsafe { bindings::sk_prot_close(self.sk.as_ptr()) };
         // SAFETY: `restore()` has removed `sk_user_data`, so that its reference is ours to drop.
         unsafe { Self::dec_ref(NonNull::from(self)) };
+    }
+
+    /// Ends an orderly connection, so that `tcp_close()` has nothing left to say. `ENOMEM`: the peer
+    /// will not hear of the end.
+    fn end(locked: &mut Locked<'_, T, MaySleep>) -> Result {
+        let (_, mut stream) = locked.parts();
+        // Unread octets would make `tcp_close()` send a RST in place of the FIN, which may overtake
+        // the response at the peer.
+        let unread = stream.unread();
+        stream.consume(unread);
+        // `tcp_close()` doesn't say that it had no memory for a FIN.
+        stream.shut_down_send()
     }
 }
 

@@ -301,6 +301,7 @@ sys.path.insert(0, os.environ["tmp"])
 from clients import *
 from faults import SHORT
 import errno
+import select
 
 before = stat()
 judge("no faults", storm(3))
@@ -342,6 +343,27 @@ sysctl("start", "1")
 judge("stopped and started", tally)
 serves_again("stopped and started")
 is_("all connections have ended", wait_until(lambda: stat()["connections_accepted"] == stat()["connections_closed"]), True)
+
+# Idle connections end with the server. There may be no memory for a FIN, nor for the RST in its place.
+idle, lost = [Connection() for _ in range(100)], lost_resets()
+for c in idle:
+    c.send(request("/"))
+    if c.response().status != 200:
+        not_ok("an idle connection is served")
+fault("failslab", 30)
+error = sysctl("stop", "1")
+fault("failslab", 0)
+lost = lost_resets() - lost
+ends = [c.end() if select.select([c.socket], [], [], 1)[0] else "open" for c in idle]
+ends = {end: ends.count(end) for end in sorted(set(ends))}
+print("# idle ones, when it stops: %s, %d lost resets" % (ends, lost))
+true("stopped: idle connections are told", ends.get("open", 0) <= lost, ends)
+true("stopped: there is no memory for some FINs", ends.get("reset", 0) > 0, ends)
+is_("it is stopped while allocations fail", error, 0)
+for c in idle:
+    c.close()
+sysctl("start", "1")
+serves_again("after that")
 
 # A removal, and the end of what it waits for.
 fault("failslab", 20)
