@@ -5,6 +5,7 @@
 use super::bindings;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
+use kernel::prelude::*;
 
 pub(crate) struct Stream<'a> {
     sk: NonNull<bindings::sock>,
@@ -43,6 +44,11 @@ impl Stream<'_> {
         self.sk()
             .received
             .with(|received| unsafe { (*received).is_ended })
+    }
+
+    /// There is always memory for a FIN.
+    pub(crate) fn shut_down_send(&mut self) -> Result {
+        Ok(())
     }
 
     /// Nothing is on its way for long.
