@@ -11,14 +11,17 @@ use core::ptr::NonNull;
 use kernel::alloc::Flags;
 use kernel::prelude::*;
 
-/// A list of page fragments, at most as many as it was made for.
+/// A list of page fragments, at most as many as it was made for. They are added at the end, and
+/// consumed from the front.
 ///
 /// # Invariants
 ///
-/// Each element of `bvecs` owns one reference to each page that it covers' folio head (one
-/// reference per element). `len` is the sum of the elements' `bv_len`.
+/// The elements of `bvecs` from `first` on are the fragments; each owns one reference to the folio
+/// of its pages. `len` is the sum of their `bv_len`. There is no element before them unless there is
+/// one of them.
 pub(crate) struct Fragments {
     bvecs: KVec<bindings::bio_vec>,
+    first: usize,
     len: usize,
 }
 
@@ -31,6 +34,7 @@ impl Fragments {
         // INVARIANT: No elements, no octets.
         Ok(Self {
             bvecs: KVec::with_capacity(capacity, flags)?,
+            first: 0,
             len: 0,
         })
     }
@@ -45,14 +49,9 @@ impl Fragments {
         self.bvecs.len() >= self.bvecs.capacity()
     }
 
-    /// Number of fragments.
-    pub(super) fn count(&self) -> usize {
-        self.bvecs.len()
-    }
-
-    /// The array for an iterator over the fragments.
-    pub(super) fn as_ptr(&self) -> *const bindings::bio_vec {
-        self.bvecs.as_ptr()
+    /// The fragments.
+    pub(super) fn as_slice(&self) -> &[bindings::bio_vec] {
+        self.bvecs.get(self.first..).unwrap_or(&[])
     }
 
     /// Adds `len` octets at `offset` of `page`; they may reach into the pages of the same folio
@@ -125,11 +124,6 @@ impl Fragments {
         self.len = self.len.saturating_add(octets);
     }
 
-    /// The fragments behind the first `count`.
-    pub(super) fn from(&self, count: usize) -> &[bindings::bio_vec] {
-        self.bvecs.get(count..).unwrap_or(&[])
-    }
-
     /// Makes the last fragment longer by `len` octets at `offset` of `page`, if that is where it
     /// ends. The caller sees to `self.len`.
     ///
@@ -171,7 +165,7 @@ impl Fragments {
 
     /// Adds the same fragments once more to `out`, as far as that has room. Any context.
     pub(crate) fn share(&self, out: &mut Self) {
-        for bvec in &self.bvecs {
+        for bvec in self.as_slice() {
             let Some(page) = NonNull::new(bvec.bv_page) else {
                 return;
             };
@@ -199,7 +193,7 @@ impl Fragments {
         let page = NonNull::new(page).ok_or(ENOMEM)?;
         // SAFETY: The page was just allocated, with those behind it that it takes for the octets.
         let mut to: *mut u8 = unsafe { bindings::page_address(page.as_ptr()) }.cast();
-        for bvec in &self.bvecs {
+        for bvec in self.as_slice() {
             // SAFETY: By the type invariant the element keeps its page.
             if unsafe { bindings::page_maybe_dma_pinned(bvec.bv_page) } {
                 // SAFETY: The allocation is still ours.
@@ -227,6 +221,37 @@ impl Fragments {
         Ok(copy)
     }
 
+    /// Takes `octets` away from the front. `are_given` says that the references of the fragments that
+    /// are gone with them were given to somebody else.
+    ///
+    /// # Safety
+    ///
+    /// If `are_given`, they were.
+    pub(super) unsafe fn consume(&mut self, octets: usize, are_given: bool) {
+        let mut excess = octets.min(self.len);
+        // INVARIANT: So many octets go below.
+        self.len = self.len.saturating_sub(excess);
+        if self.len == 0 && are_given {
+            self.forget();
+            return;
+        }
+        while let Some(bvec) = self.bvecs.get_mut(self.first) {
+            let len = bvec.bv_len as usize;
+            if let Some(left) = len.checked_sub(excess).filter(|left| *left > 0) {
+                bvec.bv_offset = bvec.bv_offset.wrapping_add(excess as u32);
+                bvec.bv_len = left as u32;
+                return;
+            }
+            excess = excess.saturating_sub(len);
+            if !are_given {
+                // SAFETY: By the type invariant the element owned a reference to its page.
+                unsafe { bindings::put_page(bvec.bv_page) };
+            }
+            self.first = self.first.saturating_add(1);
+        }
+        self.forget();
+    }
+
     /// Takes `octets` away from the end.
     pub(super) fn shorten(&mut self, octets: usize) {
         let mut excess = octets.min(self.len);
@@ -247,15 +272,25 @@ impl Fragments {
                 unsafe { bindings::put_page(bvec.bv_page) };
             }
         }
+        if self.len == 0 {
+            self.forget();
+        }
     }
 
     /// Removes all fragments and drops their references.
     pub(crate) fn clear(&mut self) {
-        self.len = 0;
-        for bvec in self.bvecs.drain_all() {
-            // SAFETY: By the type invariant the element owned a reference to its page.
+        for bvec in self.as_slice() {
+            // SAFETY: By the type invariant the element owns a reference to its page.
             unsafe { bindings::put_page(bvec.bv_page) };
         }
+        self.forget();
+    }
+
+    /// Removes all fragments, and leaves their references to others.
+    fn forget(&mut self) {
+        self.bvecs.clear();
+        self.first = 0;
+        self.len = 0;
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) unsafe fn add(
     out: &mut Fragments,
     used: Option<&MaySleep>,
 ) -> usize {
-    let before = out.count();
+    let before = out.as_slice().len();
     let mut added: usize = 0;
     // Whether a folio of one page comes next, as it seems.
     let mut is_single = true;
@@ -86,7 +86,7 @@ pub(super) unsafe fn add(
         added = added.saturating_add(count);
     }
     if used.is_some() {
-        for bvec in out.from(before) {
+        for bvec in out.as_slice().iter().skip(before) {
             // SAFETY: The list has a reference to the folio; process context, by the token.
             unsafe { bindings::folio_mark_accessed(bindings::page_folio(bvec.bv_page)) };
         }

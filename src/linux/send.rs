@@ -4,9 +4,9 @@
 //!
 //! There are two ways. *Splicing* (`MSG_SPLICE_PAGES`) has TCP take the fragments apart into pages,
 //! put those on lists of eight, and add one after the other: some 200 instructions a page.
-//! *Filling* has it call [`fill`] for each segment, which adds the fragments as they are: 45 a
-//! fragment. This is the way of `io_uring` (`io_sg_from_iter()`), but for its account of who uses
-//! the pages: each fragment of an skb has a reference of its own to its page, as if it was spliced.
+//! *Filling* has it call [`fill`] for each segment, which adds the fragments as they are, and their
+//! references with them. This is the way of `io_uring` (`io_sg_from_iter()`), but for its account of
+//! who uses the pages: each fragment of an skb has a reference to its page, as if it was spliced.
 //! What becomes of the two is the same: the skb is none of `MSG_ZEROCOPY`, so nobody is told when it
 //! is freed, and nobody copies it on its way.
 //!
@@ -47,31 +47,26 @@ struct Call {
     /// skb. As this has no `SKBFL_ZEROCOPY_ENABLE`, the skb hasn't either: nobody follows that.
     ubuf: bindings::ubuf_info,
     sk: NonNull<bindings::sock>,
+    /// Octets that were added with their references. The others were copied: to a device that takes
+    /// an skb in one piece.
+    given: usize,
 }
 
-/// Sends `left` octets of `fragments` from octet `offset` on, without waiting. Returns how many the
-/// stack has taken; none if the send buffer is full. `more` says that more follows at once.
+/// Sends `fragments`, of which there is one at least, without waiting. What the stack has taken is
+/// gone from them; returns how many octets, none if the send buffer is full. `more` says that more
+/// follows at once.
 ///
 /// # Safety
 ///
-/// `sk` is a TCP sock that is alive, and locked by the caller. There are as many octets.
+/// `sk` is a TCP sock that is alive, and locked by the caller.
 pub(super) unsafe fn send(
     sk: NonNull<bindings::sock>,
-    fragments: &Fragments,
-    offset: usize,
-    left: usize,
+    fragments: &mut Fragments,
     more: bool,
 ) -> Result<usize> {
     let flags = if more { bindings::MSG_MORE } else { 0 };
-    // For a single page this is the shorter way.
-    if fragments.len() <= bindings::PAGE_SIZE {
-        // SAFETY: By the safety requirements.
-        return unsafe { splice(sk, fragments, offset, left, flags) };
-    }
-    // SAFETY: By the safety requirements. The fragments are borrowed for longer than that lives.
-    let message = unsafe { message(fragments, offset, flags | bindings::MSG_ZEROCOPY) };
     let mut call = Call {
-        message,
+        message: message(fragments, flags | bindings::MSG_ZEROCOPY),
         ubuf: bindings::ubuf_info {
             ops: addr_of!(OPERATIONS.0),
             refcnt: bindings::refcount_t {
@@ -80,18 +75,25 @@ pub(super) unsafe fn send(
             flags: 0,
         },
         sk,
+        given: 0,
     };
     call.message.msg_ubuf = addr_of_mut!(call.ubuf);
     call.message.sg_from_iter = Some(fill);
-    // SAFETY: The sock is locked. This neither sleeps nor keeps `message`.
-    let sent = unsafe { bindings::tcp_sendmsg_locked(sk.as_ptr(), &mut call.message, left) };
+    let len = fragments.len();
+    // SAFETY: The sock is locked. This neither sleeps nor keeps `message`, whose fragments stay where
+    // they are meanwhile.
+    let sent = unsafe { bindings::tcp_sendmsg_locked(sk.as_ptr(), &mut call.message, len) };
     if sent == EFAULT.to_errno() {
         // Memory is short. TCP knows what to do then, if it adds the pages.
         //
         // SAFETY: By the safety requirements.
-        return unsafe { splice(sk, fragments, offset, left, flags) };
+        return unsafe { splice(sk, fragments, flags) };
     }
-    taken(sent)
+    let sent = taken(sent)?;
+    // SAFETY: With so many octets, `fill()` has given the references of those fragments of which it
+    // has added the end.
+    unsafe { fragments.consume(sent, call.given == sent) };
+    Ok(sent)
 }
 
 /// As [`send`], by splicing.
@@ -99,45 +101,40 @@ pub(super) unsafe fn send(
 /// # Safety
 ///
 /// That of [`send`].
-#[inline(never)]
+#[inline]
 unsafe fn splice(
     sk: NonNull<bindings::sock>,
-    fragments: &Fragments,
-    offset: usize,
-    left: usize,
+    fragments: &mut Fragments,
     flags: u32,
 ) -> Result<usize> {
-    // SAFETY: By the safety requirements.
-    let mut message = unsafe { message(fragments, offset, flags | bindings::MSG_SPLICE_PAGES) };
-    // SAFETY: The sock is locked. This neither sleeps nor keeps `message`.
-    taken(unsafe { bindings::tcp_sendmsg_locked(sk.as_ptr(), &mut message, left) })
+    let mut message = message(fragments, flags | bindings::MSG_SPLICE_PAGES);
+    let len = fragments.len();
+    // SAFETY: The sock is locked. This neither sleeps nor keeps `message`, whose fragments stay where
+    // they are meanwhile.
+    let sent = taken(unsafe { bindings::tcp_sendmsg_locked(sk.as_ptr(), &mut message, len) })?;
+    // SAFETY: The stack has taken references of its own.
+    unsafe { fragments.consume(sent, false) };
+    Ok(sent)
 }
 
-/// A message of `fragments` from octet `offset` on.
-///
-/// # Safety
-///
-/// There are more octets. `fragments` lives as long as the message.
-unsafe fn message(fragments: &Fragments, offset: usize, flags: u32) -> bindings::msghdr {
+/// A message of `fragments`, to be used while they are as they are.
+fn message(fragments: &Fragments, flags: u32) -> bindings::msghdr {
     let mut message = bindings::msghdr {
         // Without MSG_NOSIGNAL an error would send SIGPIPE to whatever task is current.
         msg_flags: bindings::MSG_DONTWAIT | bindings::MSG_NOSIGNAL | flags,
         ..Default::default()
     };
-    // SAFETY: The array has that many elements, and lives long enough.
+    let slice = fragments.as_slice();
+    // SAFETY: The slice has that many elements.
     unsafe {
         bindings::iov_iter_bvec(
             &mut message.msg_iter,
             bindings::ITER_SOURCE,
-            fragments.as_ptr(),
-            fragments.count(),
+            slice.as_ptr(),
+            slice.len(),
             fragments.len(),
         )
     };
-    if offset > 0 {
-        // SAFETY: The iterator is longer than `offset`.
-        unsafe { bindings::iov_iter_advance(&mut message.msg_iter, offset) };
-    }
     message
 }
 
@@ -166,14 +163,17 @@ unsafe extern "C" fn fill(
 ) -> c_int {
     // SAFETY: By the safety requirements.
     let shared = unsafe { &mut *bindings::skb_shinfo(skb) };
+    // SAFETY: By the safety requirements.
+    let (sk, given) = unsafe {
+        let message = kernel::container_of!(from, bindings::msghdr, msg_iter);
+        let call = kernel::container_of!(message, Call, message);
+        ((*call).sk.as_ptr(), &mut (*call).given)
+    };
     if u32::from(shared.flags) & bindings::SKBFL_PURE_ZEROCOPY != 0 {
         // TCP wouldn't count the octets of a new skb towards the memory that it may use.
         //
         // SAFETY: By the safety requirements.
         let is_free = unsafe {
-            let message = kernel::container_of!(from, bindings::msghdr, msg_iter);
-            let call = kernel::container_of!(message, Call, message);
-            let sk = (*call).sk.as_ptr();
             bindings::sk_wmem_schedule(sk, c_int::try_from(length).unwrap_or(c_int::MAX))
         };
         if !is_free {
@@ -202,8 +202,10 @@ unsafe extern "C" fn fill(
         let bvec = unsafe { &*next };
         let whole = (bvec.bv_len as usize).wrapping_sub(skip);
         let octets = whole.min(left);
-        // SAFETY: The fragment has a reference to its page.
-        unsafe { bindings::get_page(bvec.bv_page) };
+        if octets < whole {
+            // SAFETY: The fragment has a reference to its page, which goes with its end.
+            unsafe { bindings::get_page(bvec.bv_page) };
+        }
         *place = bindings::skb_frag_t {
             netmem: bvec.bv_page.addr() as bindings::netmem_ref,
             len: octets as u32,
@@ -221,6 +223,7 @@ unsafe extern "C" fn fill(
     // The pages are the page cache's: others may write to them.
     shared.flags |= bindings::SKBFL_SHARED_FRAG as u8;
     let added = wanted.wrapping_sub(left);
+    *given = given.wrapping_add(added);
     place.__bindgen_anon_1.bvec = next;
     place.count = place.count.wrapping_sub(added);
     from.iov_offset = skip;

@@ -112,8 +112,14 @@ impl Stream<'_> {
 
     /// The unread octets, without consuming them. As a rule they lie in one piece, and are
     /// returned where they lie; else as many as fit are put together in `scratch`.
+    #[inline]
     pub(crate) fn peek<'b>(&'b mut self, scratch: &'b mut [u8]) -> &'b [u8] {
         let unread = self.unread();
+        self.peek_unread(unread, scratch)
+    }
+
+    /// As [`Self::peek`], for who knows that [`Self::unread`] is `unread`.
+    pub(crate) fn peek_unread<'b>(&'b mut self, unread: usize, scratch: &'b mut [u8]) -> &'b [u8] {
         let seq = self.copied_seq();
         let mut offset = 0;
         // SAFETY: By the type invariant.
@@ -193,24 +199,20 @@ impl Stream<'_> {
         unsafe { bindings::tcp_read_done(self.sk.as_ptr(), octets) };
     }
 
-    /// Sends `fragments` from octet `offset` on, without waiting. Returns how many octets the
-    /// stack has taken; none if the send buffer is full. Then the owner gets
+    /// Sends `fragments`, without waiting. What the stack has taken is gone from them; returns how
+    /// many octets, none if the send buffer is full. Then the owner gets
     /// [`WriteSpace`](super::callbacks::Event::WriteSpace) when there is room, unless
     /// [`Self::is_send_queue_empty`]: then there is no memory. `more` says that more follows at once.
     ///
     /// The stack holds references to the pages until the peer has acknowledged them. `EPIPE` or
     /// `ECONNRESET`: the connection can't be sent to any more.
-    pub(crate) fn send(
-        &mut self,
-        fragments: &Fragments,
-        offset: usize,
-        more: bool,
-    ) -> Result<usize> {
-        let Some(left) = fragments.len().checked_sub(offset).filter(|left| *left > 0) else {
+    #[inline]
+    pub(crate) fn send(&mut self, fragments: &mut Fragments, more: bool) -> Result<usize> {
+        if fragments.len() == 0 {
             return Ok(0);
-        };
+        }
         // SAFETY: By the type invariant the sock is locked.
-        unsafe { send::send(self.sk, fragments, offset, left, more) }
+        unsafe { send::send(self.sk, fragments, more) }
     }
 
     /// Sends a FIN in the segment of the last octets, if those were sent with `more`, and are still

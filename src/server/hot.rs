@@ -85,8 +85,6 @@ enum Step {
     Last,
     /// It was answered, and a worker has to go on: the rest must be sent, or the connection ended.
     Begun,
-    /// There is none.
-    Nothing,
     /// A worker has to answer it.
     Defer,
 }
@@ -100,6 +98,8 @@ struct Hot<'a, 'b> {
     documents: &'a Documents,
     responses: &'a mut Responses,
     hasher: Hasher,
+    /// Octets that have come and were not consumed.
+    unread: usize,
     /// Octets that were sent.
     sent: usize,
     /// Whether the shelf has not what was asked for last.
@@ -140,6 +140,7 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
         documents,
         responses,
         hasher: worker.store().cache().hasher(),
+        unread: 0,
         sent: 0,
         is_missing: false,
     };
@@ -177,36 +178,36 @@ impl Hot<'_, '_> {
         if self.stream.is_closed() || self.stream.is_read_closed() {
             return (0, false);
         }
-        while answered < REQUESTS && self.sent < OCTETS {
+        loop {
+            self.unread = self.stream.unread();
+            if self.unread == 0 {
+                return (answered, true);
+            }
+            if answered >= REQUESTS || self.sent >= OCTETS {
+                return (answered, false);
+            }
             match self.step() {
                 Step::Answered => answered = answered.saturating_add(1),
-                Step::Nothing => return (answered, true),
                 Step::Last => return (answered.saturating_add(1), true),
                 Step::Begun => return (answered.saturating_add(1), false),
                 Step::Defer => return (answered, false),
             }
-            if self.stream.unread() == 0 {
-                return (answered, true);
-            }
         }
-        (answered, false)
     }
 
-    /// Answers one request.
+    /// Answers one request, of which there are octets.
     fn step(&mut self) -> Step {
-        if self.stream.unread() == 0 {
-            return Step::Nothing;
-        }
         let Ok(mut fragments) = self.workspace.take_fragments(GFP_ATOMIC | __GFP_NOWARN) else {
             return Step::Defer;
         };
-        let Some(filled) = self.fill(&mut fragments) else {
+        let mut rest = None;
+        let Some(filled) = self.fill(&mut fragments, &mut rest) else {
             self.workspace.put_spare(fragments);
             return Step::Defer;
         };
-        let (whole, is_persistent) = (fragments.len(), filled.is_persistent);
-        let has_more = filled.rest.is_some() || !is_persistent;
-        let sent = match self.stream.send(&fragments, 0, has_more) {
+        let is_persistent = filled.is_persistent;
+        let has_more = rest.is_some() || !is_persistent;
+        let sent = match self.stream.send(&mut fragments, has_more) {
             Ok(sent) if sent > 0 => sent,
             Ok(_) | Err(_) => {
                 self.workspace.put_spare(fragments);
@@ -217,8 +218,8 @@ impl Hot<'_, '_> {
         self.worker.counters().count(filled.status);
         self.sent = self.sent.saturating_add(sent);
         self.state.requests = self.state.requests.saturating_add(1);
-        if sent < whole || filled.rest.is_some() {
-            let response = Response::resume(fragments, sent, filled.rest, is_persistent);
+        if fragments.len() > 0 || rest.is_some() {
+            let response = Response::resume(fragments, rest, is_persistent);
             self.state.phase = Phase::Sending(response);
             return Step::Begun;
         }
@@ -235,14 +236,17 @@ impl Hot<'_, '_> {
         Step::Begun
     }
 
-    /// Puts the response to the first request into `fragments`; `None` if a worker has to answer.
-    fn fill(&mut self, fragments: &mut Fragments) -> Option<Filled> {
+    /// Puts the response to the first request into `fragments`, and what they don't have of its
+    /// content into `rest`; `None` if a worker has to answer.
+    fn fill(&mut self, fragments: &mut Fragments, rest: &mut Option<Content>) -> Option<Filled> {
         let is_last = self.is_last();
-        let octets = self.stream.peek(&mut self.workspace.scratch);
+        let octets = self
+            .stream
+            .peek_unread(self.unread, &mut self.workspace.scratch);
         let len = octets.len();
         // What is the last response of this connection is none of another's.
         if len > REQUEST_LEN || is_last {
-            return self.answer(None, is_last, fragments);
+            return self.answer(None, is_last, fragments, rest);
         }
         let hash = self.hasher.octets(octets);
         let second = self.workspace.moment.seconds;
@@ -252,20 +256,17 @@ impl Hot<'_, '_> {
         {
             entry.use_at(self.workspace.now);
             ready.fragments.share(fragments);
-            let rest = if ready.content.len() > 0 {
+            if ready.content.len() > 0 {
                 let room = self.stream.send_room();
-                begin(&entry.document().file, ready.content, room, fragments)?
-            } else {
-                None
-            };
+                *rest = begin(&entry.document().file, ready.content, room, fragments)?;
+            }
             return Some(Filled {
                 request_len: len,
                 status: ready.form.status,
                 is_persistent: ready.form.is_persistent,
-                rest,
             });
         }
-        self.answer(Some(hash), is_last, fragments)
+        self.answer(Some(hash), is_last, fragments, rest)
     }
 
     /// Whether the next response is the last one that the connection may have.
@@ -274,7 +275,7 @@ impl Hot<'_, '_> {
         limit != 0 && self.state.requests.saturating_add(1) >= limit
     }
 
-    /// Reads a request, decides, and puts the response into `fragments`; `None` if a worker has to.
+    /// Reads a request, decides, and puts the response where [`Self::fill`] does.
     /// `hash` is that of all octets that have come, if they are few; `is_last` says that the
     /// connection may have no other response.
     #[inline(never)]
@@ -283,10 +284,11 @@ impl Hot<'_, '_> {
         hash: Option<Hash>,
         is_last: bool,
         fragments: &mut Fragments,
+        rest: &mut Option<Content>,
     ) -> Option<Filled> {
         let workspace = &mut *self.workspace;
         let room = self.stream.send_room();
-        let octets = self.stream.peek(&mut workspace.scratch);
+        let octets = self.stream.peek_unread(self.unread, &mut workspace.scratch);
         let mut request = Request::new();
         let head_len = request.read(octets, &workspace.limits).ok()??;
         if !matches!(request.method, Method::Get | Method::Head)
@@ -339,7 +341,7 @@ impl Hot<'_, '_> {
         };
         let mut len = planned.len;
         let mut content = planned.content;
-        let rest = begin(&document.file, content, room, fragments)?;
+        *rest = begin(&document.file, content, room, fragments)?;
         // A short response is ready with its content, where copies are allowed.
         let is_short = fragments.len() as u64 <= READY_LEN && rest.is_none();
         if is_short && entry.allows_copies() {
@@ -362,7 +364,6 @@ impl Hot<'_, '_> {
             request_len: head_len,
             status: planned.status,
             is_persistent: planned.is_persistent,
-            rest,
         })
     }
 }
@@ -391,12 +392,10 @@ fn begin(
     Some((rest.len() > 0).then(|| Content::file(file.clone(), rest)))
 }
 
-/// A response that is in fragments.
+/// What is to be known of a response that is in fragments.
 struct Filled {
     /// Octets of the request.
     request_len: usize,
     status: Status,
     is_persistent: bool,
-    /// What the fragments don't have of the content.
-    rest: Option<Content>,
 }

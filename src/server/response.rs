@@ -70,8 +70,6 @@ pub(super) struct Response {
     is_touched: bool,
     /// Whether the fragments have what comes next of the content.
     is_filled: bool,
-    /// How many octets of the fragments the stack has.
-    sent: usize,
     /// What comes behind.
     content: Option<Content>,
     /// Whether the connection stays.
@@ -89,18 +87,16 @@ impl Response {
             status: Some(plan.status),
             is_touched: false,
             is_filled: false,
-            sent: 0,
             content: plan.content.filter(|content| !content.is_empty()),
             is_persistent: plan.is_persistent,
             drain: Drain::new(plan.body),
         }
     }
 
-    /// A response that was begun, and counted. `fragments` have what comes next, from octet `sent`
-    /// on; `content` comes behind.
+    /// A response that was begun, and counted. `fragments` have what comes next; `content` comes
+    /// behind.
     pub(super) fn resume(
         fragments: Fragments,
-        sent: usize,
         content: Option<Content>,
         is_persistent: bool,
     ) -> Self {
@@ -110,7 +106,6 @@ impl Response {
             status: None,
             is_touched: true,
             is_filled: true,
-            sent,
             content,
             is_persistent,
             drain: Drain::new(Body::None),
@@ -209,34 +204,22 @@ impl Response {
                 self.content.take_if(|content| content.is_empty());
                 self.is_filled = true;
             }
-            let left = fragments.len().saturating_sub(self.sent);
-            if left == 0 && self.content.is_some() {
-                // They were sent in softirq.
-                fragments.clear();
-                self.sent = 0;
-                self.is_filled = false;
-                continue;
+            if fragments.len() > 0 {
+                // The last octets of a connection go with its FIN.
+                let has_more = self.content.is_some() || !self.is_persistent;
+                let Ok(sent) = stream.send(fragments, has_more) else {
+                    return Progress::Lost;
+                };
+                if sent == 0 {
+                    return Progress::Full;
+                }
+                self.is_touched = true;
+                *taken = taken.saturating_add(sent);
+                if fragments.len() > 0 {
+                    // Once more: that tells why.
+                    continue;
+                }
             }
-            if left == 0 {
-                return Progress::Done;
-            }
-            // The last octets of a connection go with its FIN.
-            let has_more = self.content.is_some() || !self.is_persistent;
-            let Ok(sent) = stream.send(fragments, self.sent, has_more) else {
-                return Progress::Lost;
-            };
-            if sent == 0 {
-                return Progress::Full;
-            }
-            self.is_touched = true;
-            *taken = taken.saturating_add(sent);
-            if sent < left {
-                // Once more: that tells why.
-                self.sent = self.sent.saturating_add(sent);
-                continue;
-            }
-            fragments.clear();
-            self.sent = 0;
             self.is_filled = false;
             if self.content.is_none() {
                 return Progress::Done;
