@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Host tests: layer 1 with std around it, no kernel needed.
+//! Host tests: layer 1, and what else is pure, with std around it; no kernel needed.
 //!
 //! `cargo test` in `tests/host` runs all of them. Those that need nothing but rustc also run by
 //! `rustc --edition 2021 --test tests/host.rs -o host && ./host`, from the root of the tree.
@@ -20,6 +20,10 @@ mod src {
 
 use src::http;
 
+/// Of the kernel's side, what is pure.
+#[path = "../src/linux/checksum/sums.rs"]
+mod sums;
+
 #[cfg(test)]
 #[path = "host/corpus.rs"]
 mod corpus;
@@ -32,6 +36,10 @@ mod properties;
 #[cfg(all(test, feature = "properties"))]
 #[path = "host/ranges.rs"]
 mod ranges;
+
+#[cfg(all(test, feature = "properties"))]
+#[path = "host/sums.rs"]
+mod sums_of_many;
 
 /// What the fuzzer checks.
 #[cfg(test)]
