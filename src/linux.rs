@@ -12,6 +12,7 @@
 //! | an established `struct sock` | `sock.rs`, `stream.rs`, `send.rs`, `handoff.rs` |
 //! | the callbacks of both | `callbacks.rs` |
 //! | `struct bio_vec`, `struct page_frag_cache` | `fragment.rs` |
+//! | `struct sk_buff` on its way to a device | `checksum.rs` |
 //! | `struct list_head`, `struct llist_head` | `list.rs`, `llist.rs` |
 //! | `struct kmem_cache` | `slab.rs` |
 //! | `struct shrinker` | `shrinker.rs` |
@@ -31,6 +32,7 @@ mod accept_queue;
 pub(crate) mod address;
 mod bindings;
 pub(crate) mod callbacks;
+pub(crate) mod checksum;
 pub(crate) mod context;
 #[cfg(kcov)]
 pub(crate) mod coverage;

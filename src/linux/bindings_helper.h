@@ -27,6 +27,7 @@
 #include <linux/mount.h>
 #include <linux/namei.h>
 #include <linux/net.h>
+#include <linux/netdevice.h>
 #include <linux/page_frag_cache.h>
 #include <linux/pagemap.h>
 #include <linux/path.h>
@@ -49,6 +50,8 @@
 #include <linux/uio.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
+#include <net/dst.h>
+#include <net/gso.h>
 #include <net/hotdata.h>
 #include <net/inet6_hashtables.h>
 #include <net/inet_connection_sock.h>
@@ -68,6 +71,10 @@ const unsigned long TUX_CONST_HWPOISON_FLAG = __PG_HWPOISON;
 const size_t TUX_CONST_XA_CHUNK_SIZE = XA_CHUNK_SIZE;
 const unsigned long TUX_CONST_SB_POSIXACL = SB_POSIXACL;
 const u32 TUX_CONST_I_CTIME_QUERIED = I_CTIME_QUERIED;
+const netdev_features_t TUX_CONST_NETIF_F_SG = NETIF_F_SG;
+const netdev_features_t TUX_CONST_NETIF_F_HW_CSUM = NETIF_F_HW_CSUM;
+const netdev_features_t TUX_CONST_NETIF_F_CSUM_MASK = NETIF_F_CSUM_MASK;
+const netdev_features_t TUX_CONST_NETIF_F_GSO_MASK = NETIF_F_GSO_MASK;
 const unsigned int TUX_CONST_LOOKUP_FOLLOW = LOOKUP_FOLLOW;
 const unsigned int TUX_CONST_LOOKUP_DIRECTORY = LOOKUP_DIRECTORY;
 const unsigned int TUX_CONST_LOOKUP_CACHED = LOOKUP_CACHED;
@@ -139,11 +146,26 @@ struct skb_shared_info *tux_helper_skb_shinfo(const struct sk_buff *skb);
 size_t tux_helper_max_skb_frags(void);
 bool tux_helper_sk_wmem_schedule(struct sock *sk, int size);
 u32 tux_helper_tcp_skb_seq(const struct sk_buff *skb);
+unsigned int tux_helper_skb_ip_summed(const struct sk_buff *skb);
+void tux_helper_skb_set_checksum_none(struct sk_buff *skb);
+struct sk_buff *tux_helper_skb_next(const struct sk_buff *skb);
+bool tux_helper_skb_encapsulation(const struct sk_buff *skb);
+int tux_helper_secpath_exists(const struct sk_buff *skb);
+int tux_helper_skb_checksum_start_offset(const struct sk_buff *skb);
+unsigned int tux_helper_skb_csum_offset(const struct sk_buff *skb);
+void *tux_helper_skb_frag_address_of(const skb_frag_t *frag);
 struct page *tux_helper_virt_to_page(const void *address);
 unsigned long tux_helper_offset_in_page(const void *address);
 void tux_helper_put_page(struct page *page);
 void *tux_helper_page_frag_alloc(struct page_frag_cache *cache, unsigned int size, gfp_t gfp);
 void tux_helper_page_frag_cache_init(struct page_frag_cache *cache);
+
+unsigned long tux_helper_page_private(const struct page *page);
+void tux_helper_set_page_private(struct page *page, unsigned long number);
+
+/* net/dst.h, net/sock.h */
+struct dst_entry *tux_helper___sk_dst_get(const struct sock *sk);
+struct net_device *tux_helper_dst_dev_rcu(const struct dst_entry *dst);
 
 /* linux/slab.h */
 struct kmem_cache *tux_helper_kmem_cache_create(const char *name, unsigned int size,

@@ -21,6 +21,7 @@
 //! C header: [`include/net/sock.h`](srctree/include/net/sock.h)
 
 use super::bindings;
+use super::checksum;
 use super::listener::Listener;
 use super::sock::{
     Callback,
@@ -159,6 +160,8 @@ pub(super) unsafe fn restore(sk: *mut bindings::sock) {
     }
     // SAFETY: It was taken above.
     unsafe { bindings::sk_callback_unlock(sk) };
+    // SAFETY: The sock is alive and locked.
+    unsafe { checksum::remove(sk) };
 }
 
 /// What a callback finds in `sk_user_data`.

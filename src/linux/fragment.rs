@@ -6,6 +6,7 @@
 //! [`include/linux/page_frag_cache.h`](srctree/include/linux/page_frag_cache.h)
 
 use super::bindings;
+use super::checksum;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use kernel::alloc::Flags;
@@ -180,19 +181,29 @@ impl Fragments {
         }
     }
 
-    /// A copy of the first `len` octets in one fragment, or of all if there are less. Any context.
+    /// A copy of the first `len` octets in one fragment, or of all if there are less; with its
+    /// checksums if `keeps_sums`. Any context.
     ///
     /// `EBUSY`: a device may be writing to a page.
-    pub(crate) fn in_one_piece(&self, len: usize) -> Result<Self> {
+    pub(crate) fn in_one_piece(&self, len: usize, keeps_sums: bool) -> Result<Self> {
         let flags = GFP_ATOMIC | __GFP_NOWARN;
         let mut copy = Self::new(1, flags)?;
-        let mut left = self.len.min(len);
-        let len = u32::try_from(left)?;
+        let octets = self.len.min(len);
+        let offset = if keeps_sums {
+            checksum::room(octets)
+        } else {
+            0
+        };
+        let size = octets.checked_add(offset).ok_or(EINVAL)?;
+        let (page_offset, len) = (u32::try_from(offset)?, u32::try_from(octets)?);
+        let mut left = octets;
         // SAFETY: This has no precondition.
-        let page = unsafe { bindings::alloc_pages_at_once(left) };
+        let page = unsafe { bindings::alloc_pages_at_once(size) };
         let page = NonNull::new(page).ok_or(ENOMEM)?;
         // SAFETY: The page was just allocated, with those behind it that it takes for the octets.
         let mut to: *mut u8 = unsafe { bindings::page_address(page.as_ptr()) }.cast();
+        // SAFETY: So much was allocated.
+        to = unsafe { to.add(offset) };
         for bvec in self.as_slice() {
             // SAFETY: By the type invariant the element keeps its page.
             if unsafe { bindings::page_maybe_dma_pinned(bvec.bv_page) } {
@@ -212,13 +223,29 @@ impl Fragments {
                 to = to.add(octets);
             }
         }
+        if keeps_sums {
+            // SAFETY: The allocation is ours, has room for the sums before the octets, and nobody
+            // will write to it any more.
+            unsafe { checksum::keep(page, octets) };
+        }
         // SAFETY: The reference is that of the allocation; the octets lie in it.
-        if !unsafe { copy.push_page(page, 0, len) } {
+        if !unsafe { copy.push_page(page, page_offset, len) } {
             // SAFETY: It was not given away.
             unsafe { bindings::put_page(page.as_ptr()) };
             return Err(EINVAL);
         }
         Ok(copy)
+    }
+
+    /// The checksum of the octets from the first fragment's octet `first` to its end, if it is a
+    /// piece whose sums were kept. (0 and 0xffff mean the same.)
+    pub(crate) fn kept_sum(&self, first: usize) -> Option<u16> {
+        let bvec = self.as_slice().first()?;
+        // SAFETY: By the type invariant the element keeps its page, which is in the direct map.
+        unsafe {
+            let address = NonNull::new(bindings::page_address(bvec.bv_page).cast())?;
+            checksum::kept_sum(address, first)
+        }
     }
 
     /// Takes `octets` away from the front. `are_given` says that the references of the fragments that

@@ -334,11 +334,6 @@ unsafe fn inherit(listener: *mut bindings::sock, sk: *mut bindings::sock) {
         (*sk).sk_allocation = bindings::GFP_KERNEL;
         (*sk).sk_use_task_frag = true;
     }
-    #[cfg(CONFIG_SOCK_VALIDATE_XMIT)]
-    // SAFETY: The caller's promise.
-    unsafe {
-        addr_of_mut!((*sk).sk_validate_xmit_skb).write_volatile(None)
-    };
 }
 
 impl<T: Events> Sock<T> {

@@ -308,6 +308,46 @@ u32 tux_helper_tcp_skb_seq(const struct sk_buff *skb)
 	return TCP_SKB_CB(skb)->seq;
 }
 
+unsigned int tux_helper_skb_ip_summed(const struct sk_buff *skb)
+{
+	return skb->ip_summed;
+}
+
+void tux_helper_skb_set_checksum_none(struct sk_buff *skb)
+{
+	skb->ip_summed = CHECKSUM_NONE;
+}
+
+struct sk_buff *tux_helper_skb_next(const struct sk_buff *skb)
+{
+	return skb->next;
+}
+
+bool tux_helper_skb_encapsulation(const struct sk_buff *skb)
+{
+	return skb->encapsulation;
+}
+
+int tux_helper_secpath_exists(const struct sk_buff *skb)
+{
+	return secpath_exists(skb);
+}
+
+int tux_helper_skb_checksum_start_offset(const struct sk_buff *skb)
+{
+	return skb_checksum_start_offset(skb);
+}
+
+unsigned int tux_helper_skb_csum_offset(const struct sk_buff *skb)
+{
+	return skb->csum_offset;
+}
+
+void *tux_helper_skb_frag_address_of(const skb_frag_t *frag)
+{
+	return skb_frag_address(frag);
+}
+
 struct page *tux_helper_virt_to_page(const void *address)
 {
 	return virt_to_page(address);
@@ -331,6 +371,28 @@ void *tux_helper_page_frag_alloc(struct page_frag_cache *cache, unsigned int siz
 void tux_helper_page_frag_cache_init(struct page_frag_cache *cache)
 {
 	page_frag_cache_init(cache);
+}
+
+unsigned long tux_helper_page_private(const struct page *page)
+{
+	return page_private(page);
+}
+
+void tux_helper_set_page_private(struct page *page, unsigned long number)
+{
+	set_page_private(page, number);
+}
+
+/* net/dst.h, net/sock.h */
+
+struct dst_entry *tux_helper___sk_dst_get(const struct sock *sk)
+{
+	return __sk_dst_get(sk);
+}
+
+struct net_device *tux_helper_dst_dev_rcu(const struct dst_entry *dst)
+{
+	return dst_dev_rcu(dst);
 }
 
 /* linux/slab.h */

@@ -8,6 +8,7 @@
 //! C header: [`include/net/tcp.h`](srctree/include/net/tcp.h)
 
 use super::bindings;
+use super::checksum;
 use super::fragment::Fragments;
 use super::send;
 use core::marker::PhantomData;
@@ -213,6 +214,22 @@ impl Stream<'_> {
         }
         // SAFETY: By the type invariant the sock is locked.
         unsafe { send::send(self.sk, fragments, more) }
+    }
+
+    /// Sees to the checksums of what is sent, or leaves that to the stack: see [`checksum`].
+    #[inline]
+    pub(crate) fn set_summing(&mut self, is_wanted: bool) {
+        if is_wanted || self.is_summing() {
+            // SAFETY: The sock is locked by the type invariant.
+            unsafe { checksum::set(self.sk, is_wanted) };
+        }
+    }
+
+    /// Whether that is so: if it is wanted, and the device sums nothing.
+    #[inline]
+    pub(crate) fn is_summing(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { checksum::is_set(self.sk) }
     }
 
     /// Sends a FIN in the segment of the last octets, if those were sent with `more`, and are still

@@ -139,7 +139,15 @@ pub(super) struct Entry {
     used: Atomic<u64>,
     /// Whether it is in the cache. Written with the lock of that.
     cached: Atomic<i32>,
+    /// [`SUM`] and the checksum of the content, once that is known, or [`MISMATCHED`].
+    sum: Atomic<u32>,
 }
+
+/// There is a checksum.
+const SUM: u32 = 1 << 16;
+
+/// The content has had two of them.
+const MISMATCHED: u32 = 1 << 17;
 
 impl Entry {
     /// `document` is what `query` has led to below `root`.
@@ -167,6 +175,7 @@ impl Entry {
             trace,
             used: Atomic::new(time::monotonic_seconds()),
             cached: Atomic::new(0),
+            sum: Atomic::new(0),
         })
     }
 
@@ -186,8 +195,32 @@ impl Entry {
 
     /// Whether all is as it was. Any context.
     pub(super) fn holds(&self) -> bool {
+        self.is_unchanged() && self.sum.load(Relaxed) != MISMATCHED
+    }
+
+    /// Whether all is as it was, as far as the file system can say. Any context.
+    pub(super) fn is_unchanged(&self) -> bool {
         let sibling = self.trace.sibling.as_ref();
         self.trace.witness.holds() && sibling.is_none_or(|sibling| sibling.holds())
+    }
+
+    /// Whether `sum`, the checksum of content that was just read, is that of what was read before.
+    /// If not, though all is as it was, the content has changed unseen, and this doesn't hold any
+    /// more. Any context.
+    pub(super) fn agrees(&self, sum: u16) -> bool {
+        // What was read while the file changed says nothing.
+        if !self.holds() {
+            return true;
+        }
+        // 0 and 0xffff mean the same.
+        let sum = SUM | u32::from(if sum == u16::MAX { 0 } else { sum });
+        match self.sum.cmpxchg(0, sum, Relaxed) {
+            Err(known) if known != sum => {
+                self.sum.store(MISMATCHED, Relaxed);
+                false
+            }
+            _ => true,
+        }
     }
 
     /// Whether octets of it may be kept elsewhere as long as it holds.

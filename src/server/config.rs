@@ -181,6 +181,8 @@ pub(crate) struct Config {
     pub(crate) keepalive_requests: u32,
     /// Whether requests are answered in softirq; as all switches, 1 is on.
     pub(crate) fastpath: u32,
+    /// Whether checksums are seen to where the device doesn't make them.
+    pub(crate) checksums: u32,
     /// How many documents are cached.
     pub(crate) max_cached_documents: u32,
     /// Octets of memory for that; 0 is any number.
@@ -289,6 +291,7 @@ impl Config {
             min_send_rate: 240,
             keepalive_requests: 0,
             fastpath: 1,
+            checksums: 0,
             max_cached_documents: 65_536,
             max_cached_memory: 134_217_728,
             max_cached_filesize: 0,

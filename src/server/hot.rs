@@ -131,6 +131,7 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
     if state.scanned > 0 {
         return false;
     }
+    stream.set_summing(workspace.config.checksums != 0);
     let was_idle = stream.is_send_queue_empty();
     let mut hot = Hot {
         worker,
@@ -286,6 +287,7 @@ impl Hot<'_, '_> {
         fragments: &mut Fragments,
         rest: &mut Option<Content>,
     ) -> Option<Filled> {
+        let keeps_sums = self.stream.is_summing();
         let workspace = &mut *self.workspace;
         let room = self.stream.send_room();
         let octets = self.stream.peek_unread(self.unread, &mut workspace.scratch);
@@ -348,16 +350,23 @@ impl Hot<'_, '_> {
             len = fragments.len();
             content = ByteRange::default();
         }
+        // How much of the content a response that is ready now has, besides one that was.
+        let copied = len.saturating_sub(planned.len) as u64;
+        let is_whole = copied != 0 && copied == document.attributes.size;
         if let Some(form) = form {
             let of = (place, &**entry);
-            // Without memory it isn't made ready.
-            let _ = self
-                .responses
-                .keep(by_request, of, second, (fragments, len, content), form);
-            if !is_ready {
-                let _ = self
+            let response = (&*fragments, len, content);
+            for key in [by_request, by_form.filter(|_| !is_ready)] {
+                let kept = self
                     .responses
-                    .keep(by_form, of, second, (fragments, len, content), form);
+                    .keep(key, of, second, response, form, keeps_sums);
+                // Without memory it isn't made ready.
+                let ready = kept.ok().flatten().filter(|_| is_whole);
+                let sum = ready.and_then(|ready| ready.fragments.kept_sum(planned.len));
+                if sum.is_some_and(|sum| !entry.agrees(sum)) {
+                    // The next request for it finds that it doesn't hold.
+                    self.worker.counters().count(Counter::CacheMismatched);
+                }
             }
         }
         Some(Filled {

@@ -282,6 +282,7 @@ static KNOBS: &[Knob] = &[
     number!(min_send_rate, &[c"min_send_rate"], RATE, Now),
     number!(keepalive_requests, &[c"keepalive_requests"], REQUESTS, Now),
     number!(fastpath, &[c"fastpath"], SWITCH, Now),
+    number!(checksums, &[c"checksums"], SWITCH, Now),
     number!(
         max_cached_documents,
         &[c"max_cached_documents"],

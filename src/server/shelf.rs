@@ -114,10 +114,11 @@ impl Ready {
         }
     }
 
-    /// The document in it, if that holds. Any context.
+    /// The document in it, if that is unchanged. (What has [another sum](Entry::agrees) is not made
+    /// ready any more, and what is goes with its second.) Any context.
     pub(super) fn entry<'a>(&self, documents: &'a Documents) -> Option<&'a Entry> {
         let entry = documents.at(self.place)?;
-        (entry.number() == self.number && entry.holds()).then_some(entry)
+        (entry.number() == self.number && entry.is_unchanged()).then_some(entry)
     }
 }
 
@@ -371,7 +372,8 @@ impl Responses {
     }
 
     /// Makes a response ready for a key and its hash, if that came before: the first `len` octets of
-    /// `fragments`, and behind them `content` of the document. Any context.
+    /// `fragments`, with their checksums if `keeps_sums`, and behind them `content` of the document.
+    /// Returns it. Any context.
     pub(super) fn keep(
         &mut self,
         key: Option<(Hash, Key<'_>)>,
@@ -379,16 +381,15 @@ impl Responses {
         second: i64,
         (fragments, len, content): (&Fragments, usize, ByteRange),
         form: Form,
-    ) -> Result {
+        keeps_sums: bool,
+    ) -> Result<Option<&Ready>> {
         let Some((hash, key)) = key.filter(|(hash, _)| self.is_repeated(*hash)) else {
-            return Ok(());
+            return Ok(None);
         };
-        let response = (fragments.in_one_piece(len)?, content);
+        let response = (fragments.in_one_piece(len, keeps_sums)?, content);
         let ready = Ready::new((hash, key), document, second, response, form)?;
-        if let Some(there) = self.places.get_mut(Self::place_of(hash)) {
-            *there = Some(ready);
-        }
-        Ok(())
+        let there = self.places.get_mut(Self::place_of(hash));
+        Ok(there.map(|there| &*there.insert(ready)))
     }
 
     /// Removes all.

@@ -10,6 +10,7 @@ use super::storage::Storage;
 use crate::http::bad_request::BadRequest;
 use crate::http::handoff;
 use crate::http::status::Status;
+use crate::linux::checksum;
 use crate::linux::proc::Show;
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;
@@ -64,6 +65,8 @@ counters! {
     CacheEvicted => "cache_evicted";
     /// Documents that were thrown out of the cache because the machine lacked memory.
     CacheShrunk => "cache_shrunk";
+    /// Cached documents whose content had changed, though the file system said nothing of it.
+    CacheMismatched => "cache_mismatched";
     /// Octets of responses that the socket has taken, heads included.
     OctetsSent => "octets_sent";
     /// Connections accepted.
@@ -308,6 +311,10 @@ impl Show for Statistics {
         seq_print!(out, "storage_abandoned {}\n", storage.abandoned);
         seq_print!(out, "cached_documents {}\n", self.kept.documents());
         seq_print!(out, "cached_octets {}\n", self.kept.octets());
+        let sums = checksum::counts();
+        seq_print!(out, "checksums_kept {}\n", sums.kept);
+        seq_print!(out, "checksums_copied {}\n", sums.copied);
+        seq_print!(out, "checksums_left {}\n", sums.left);
         for counter in Counter::ALL {
             seq_print!(out, "{} {}\n", counter.name(), self.sum(*counter));
         }

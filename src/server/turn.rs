@@ -522,6 +522,7 @@ impl<'a> Turn<'a> {
             return Next::Go;
         };
         let mut sent = 0;
+        self.stream.set_summing(self.local.config.checksums != 0);
         let progress = response.send(
             &mut self.stream,
             &mut self.local.cache,

@@ -9,6 +9,7 @@ pub(crate) mod address;
 pub(crate) mod bindings;
 #[path = "../../src/linux/callbacks.rs"]
 pub(crate) mod callbacks;
+pub(crate) mod checksum;
 #[path = "../../src/linux/context.rs"]
 pub(crate) mod context;
 #[path = "../../src/linux/cpu.rs"]

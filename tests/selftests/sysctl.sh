@@ -26,6 +26,7 @@ all_userspace 644 root
 body_timeout 644 root
 cache_control 644 root
 charset 644 root
+checksums 644 root
 clientport 644 root
 compression 644 root
 documentroot 644 root
@@ -127,6 +128,7 @@ numbers = (
     (["min_send_rate"], 240, 0, 1073741824, True),
     (["keepalive_requests"], 0, 0, 4294967295, True),
     (["fastpath"], 1, 0, 1, True),
+    (["checksums"], 0, 0, 1, True),
     (["max_cached_documents"], 65536, 0, 4194304, True),
     (["max_cached_memory"], 134217728, 0, 4294967295, True),
     (["max_cached_filesize"], 0, 0, 4294967295, True),
