@@ -83,12 +83,20 @@ charp_param! {
     planted, "rust_tux", "Fault to plant, by its name in planted.rs (default: none)"
 }
 
-/// The module. The fields are dropped in this order: nobody can start the server any more when it
-/// stops, which it does when the last reference to it goes.
+/// The module. It stops the server first, while its sysctls and counters are there. Then the fields
+/// are dropped in this order: nobody can start the server any more when the last reference to it
+/// goes, by which it would stop at once.
 struct RustTux {
     _sysctls: sysctl::Registration<Sysctls<Server>>,
     _stat: proc::File<Statistics>,
-    _server: Arc<Server>,
+    server: Arc<Server>,
+}
+
+impl Drop for RustTux {
+    fn drop(&mut self) {
+        // It can't fail: to stop what is stopped is success.
+        let _ = self.server.stop(&MaySleep::begin());
+    }
 }
 
 impl kernel::Module for RustTux {
@@ -118,7 +126,7 @@ impl kernel::Module for RustTux {
         Ok(Self {
             _sysctls: sysctls,
             _stat: stat,
-            _server: server,
+            server,
         })
     }
 }

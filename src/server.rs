@@ -25,6 +25,7 @@ mod connection;
 mod content;
 mod directory;
 mod dispatch;
+mod drain;
 mod held;
 mod hot;
 mod job;
@@ -49,8 +50,18 @@ use crate::linux::context::MaySleep;
 use crate::linux::sock::Memory;
 use config::Config;
 use connection::Connection;
+use drain::{
+    drain,
+    Outcome, //
+};
 use kernel::cpu::nr_cpu_ids;
 use kernel::prelude::*;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+use kernel::sync::lock::mutex::MutexBackend;
+use kernel::sync::lock::Guard;
 use kernel::sync::{
     new_mutex,
     Arc,
@@ -65,7 +76,7 @@ use storage::{
     PLACES, //
 };
 
-/// The server. It stops when it is dropped, which may sleep; then it waits for file systems. The
+/// The server. It stops at once when it is dropped, which may sleep; then it waits for file systems. The
 /// fields are dropped in this order.
 #[pin_data]
 pub(crate) struct Server {
@@ -74,6 +85,10 @@ pub(crate) struct Server {
     /// `settings`.
     #[pin]
     control: Mutex<Option<Running>>,
+    /// Those who wait for `control`.
+    waiting: Atomic<i32>,
+    /// Whether who has `control` waits for what is under way.
+    draining: Atomic<i32>,
     #[pin]
     settings: Mutex<Settings>,
     keeper: Keeper,
@@ -103,6 +118,8 @@ impl Server {
             pin_init!(Self {
                 statistics,
                 control <- new_mutex!(None, "rust_tux::Server::control"),
+                waiting: Atomic::new(0),
+                draining: Atomic::new(0),
                 settings <- new_mutex!(
                     Settings {
                         config,
@@ -115,6 +132,15 @@ impl Server {
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Who starts and stops the server: one at a time. Whoever asks for this ends the wait of who
+    /// has it.
+    fn control(&self) -> Guard<'_, Option<Running>, MutexBackend> {
+        self.waiting.fetch_add(1, Relaxed);
+        let control = self.control.lock();
+        self.waiting.fetch_sub(1, Relaxed);
+        control
     }
 
     /// What was counted.
@@ -174,7 +200,7 @@ impl knobs::Control for Server {
     }
 
     fn start(&self, may_sleep: &MaySleep) -> Result {
-        let mut control = self.control.lock();
+        let mut control = self.control();
         if control.is_some() {
             return Ok(());
         }
@@ -191,11 +217,26 @@ impl knobs::Control for Server {
         Ok(())
     }
 
-    fn stop(&self, _: &MaySleep) -> Result {
-        let mut control = self.control.lock();
-        let settings = self.settings.lock().running.take();
+    fn stop(&self, may_sleep: &MaySleep) -> Result {
+        let mut control = self.control();
+        self.draining.store(1, Relaxed);
+        let (settings, config) = {
+            let mut settings = self.settings.lock();
+            (settings.running.take(), settings.config.clone())
+        };
         drop(settings);
-        drop(control.take());
+        if let Some(running) = control.take() {
+            let outcome = Outcome::new(&self.statistics);
+            let is_hurried = || self.waiting.load(Relaxed) != 0;
+            drain(&running, &config, is_hurried, may_sleep);
+            drop(running);
+            outcome.announce(&self.statistics);
+        }
+        self.draining.store(0, Relaxed);
         Ok(())
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed) != 0
     }
 }

@@ -109,6 +109,8 @@ int tux_helper_sk_prot_addrform_inet(struct sock *sk);
 void tux_helper_sk_set_nospace(struct sock *sk);
 void tux_helper_sk_prot_close(struct sock *sk);
 void tux_helper_sk_prot_shutdown(struct sock *sk, int how);
+void tux_helper_sk_prot_unhash(struct sock *sk);
+int tux_helper_inet_csk_reqsk_queue_len(const struct sock *sk);
 void tux_helper_sk_set_linger_zero(struct sock *sk);
 int tux_helper_sock_set_int_option(struct socket *sock, int level, int name, int value);
 int tux_helper_sock_somaxconn(const struct sock *sk);
@@ -177,6 +179,7 @@ struct task_struct *tux_helper_kthread_create(int (*function)(void *data), void 
 void tux_helper_set_current_state_idle(void);
 void tux_helper_set_current_state_running(void);
 unsigned int tux_helper_raw_smp_processor_id(void);
+bool tux_helper_signal_pending(void);
 int tux_helper_cond_resched(void);
 bool tux_helper_cpu_online(unsigned int cpu);
 

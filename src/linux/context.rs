@@ -32,6 +32,12 @@ impl MaySleep {
         unsafe { bindings::cond_resched() };
     }
 
+    /// Whether the task has a signal that it has not dealt with: somebody wants it to come back.
+    pub(crate) fn has_signal(&self) -> bool {
+        // SAFETY: This has no precondition.
+        unsafe { bindings::signal_pending() }
+    }
+
     /// Sleeps for that long, whatever signals come. Nobody takes it for a task that hangs.
     pub(crate) fn pause(&self, time: Jiffies) {
         let time = c_long::try_from(time).unwrap_or(c_long::MAX);

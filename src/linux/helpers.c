@@ -132,6 +132,16 @@ void tux_helper_sk_prot_shutdown(struct sock *sk, int how)
 	sk->sk_prot->shutdown(sk, how);
 }
 
+void tux_helper_sk_prot_unhash(struct sock *sk)
+{
+	sk->sk_prot->unhash(sk);
+}
+
+int tux_helper_inet_csk_reqsk_queue_len(const struct sock *sk)
+{
+	return inet_csk_reqsk_queue_len(sk);
+}
+
 void tux_helper_sk_set_linger_zero(struct sock *sk)
 {
 	WRITE_ONCE(sk->sk_lingertime, 0);
@@ -428,6 +438,11 @@ void tux_helper_set_current_state_running(void)
 unsigned int tux_helper_raw_smp_processor_id(void)
 {
 	return raw_smp_processor_id();
+}
+
+bool tux_helper_signal_pending(void)
+{
+	return signal_pending(current);
 }
 
 int tux_helper_cond_resched(void)

@@ -141,6 +141,34 @@ impl<A: Accept> Listener<A> {
         }
     }
 
+    /// Hides from those who connect: the next one is another's who listens on the same port, or
+    /// nobody's. Whoever has begun to connect still comes to the end of it, and here.
+    ///
+    /// The socket keeps its port, and listens as far as the handshakes that are under way can tell;
+    /// it can't be found any more. For [`Self::is_deserted`] to become true takes no longer than the
+    /// stack tries them.
+    pub(crate) fn hide(&self, _: &MaySleep) {
+        let sk = self.sk().as_ptr();
+        // SAFETY: The sock is alive, and this context may sleep.
+        unsafe { bindings::lock_sock(sk) };
+        // SAFETY: The sock is locked. What the stack does again when it is closed: the second time
+        // finds it done.
+        unsafe { bindings::sk_prot_unhash(sk) };
+        // SAFETY: It was locked above.
+        unsafe { bindings::release_sock(sk) };
+    }
+
+    /// Whether nobody is connecting, and nobody waits on the accept queue.
+    pub(crate) fn is_deserted(&self) -> bool {
+        // Who has just come through is in neither place for a moment, of a softirq that goes on to
+        // take it from the queue: `Drop` waits for that.
+        //
+        // SAFETY: The listening sock is alive.
+        let is_connecting = unsafe { bindings::inet_csk_reqsk_queue_len(self.sk().as_ptr()) } != 0;
+        // SAFETY: As above.
+        !is_connecting && unsafe { accept_queue::is_empty(self.sk()) }
+    }
+
     /// Takes what was left on the accept queue, `limit` connections at most. Returns how many, and
     /// whether some are left.
     pub(crate) fn accept(&self, limit: usize, may_sleep: &MaySleep) -> (usize, bool) {

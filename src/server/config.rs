@@ -159,6 +159,8 @@ pub(crate) struct Config {
     pub(crate) max_connect: u32,
     /// How many connections may wait to be accepted.
     pub(crate) max_backlog: u32,
+    /// Seconds that a server that is stopped has for what is under way; 0 is none.
+    pub(crate) drain_timeout: u32,
     /// Seconds that a connection may be idle between requests; 0 is for ever.
     pub(crate) keepalive_timeout: u32,
     /// Seconds from the first octet of a request's head to its end.
@@ -211,6 +213,8 @@ pub(crate) struct Config {
     pub(crate) error_pages: Arc<ErrorPages>,
     /// The media types of files.
     pub(crate) media_types: Arc<MediaTypes>,
+    /// Whether this is the last one of a server that is stopped: no setting.
+    pub(super) is_last: bool,
 }
 
 /// What was given when the module was loaded; `None` is the default.
@@ -280,6 +284,7 @@ impl Config {
             threads: checked("threads", THREADS, given.threads)?,
             max_connect: 10_000,
             max_backlog: checked("backlog", BACKLOG, given.backlog)?,
+            drain_timeout: 5,
             keepalive_timeout: 15,
             header_timeout: 10,
             send_timeout: 30,
@@ -306,11 +311,22 @@ impl Config {
             extra_fields: first(ExtraFields::DEFAULT, context)?,
             error_pages: first(ErrorPages::DEFAULT, context)?,
             media_types: Arc::new(media_types, GFP_KERNEL)?,
+            is_last: false,
         })
     }
 }
 
 impl Config {
+    /// The same for a server that is stopped, in which nobody is waited for after a last response
+    /// for long.
+    pub(super) fn last(&self) -> Self {
+        Self {
+            is_last: true,
+            linger_timeout: self.linger_timeout.min(1),
+            ..self.clone()
+        }
+    }
+
     /// Whether documents of files of so many octets are kept.
     pub(super) fn keeps(&self, octets: u64) -> bool {
         let largest = u64::from(self.max_cached_filesize);
@@ -319,7 +335,10 @@ impl Config {
 
     /// Whether requests are answered in softirq, where there is a document for them.
     pub(super) fn answers_at_once(&self) -> bool {
-        self.fastpath != 0 && self.max_cached_documents != 0 && !self.hands_all_over()
+        self.fastpath != 0
+            && self.max_cached_documents != 0
+            && !self.hands_all_over()
+            && !self.is_last
     }
 
     /// Whether there is a backing server.

@@ -238,6 +238,16 @@ impl Phase {
         matches!(self, Phase::Receiving | Phase::HandingOver(..))
     }
 
+    /// Whether the peer would miss something if the connection ended now.
+    pub(super) fn is_under_way(&self, stream: &Stream<'_>) -> bool {
+        match self {
+            Phase::Receiving | Phase::HandingOver(..) => stream.unread() > 0,
+            Phase::Opening(..) | Phase::Refused(_) | Phase::Sending(_) => true,
+            // All of the response is the stack's.
+            Phase::Draining(_) | Phase::Ending | Phase::Lingering => false,
+        }
+    }
+
     /// Whether a connection that is gone has nothing that others may miss: a file, for one.
     fn keeps_nothing(&self) -> bool {
         matches!(

@@ -56,8 +56,12 @@ pub(crate) trait Control: Send + Sync + 'static {
     /// Starts the server; no more than success if it runs.
     fn start(&self, context: &MaySleep) -> Result;
 
-    /// Stops the server; no more than success if it is stopped.
+    /// Stops the server, for which it waits for what is under way; no more than success if it is
+    /// stopped.
     fn stop(&self, context: &MaySleep) -> Result;
+
+    /// Whether a server that is stopped waits for what is under way.
+    fn is_draining(&self) -> bool;
 }
 
 /// When a new value is gone by.
@@ -96,7 +100,7 @@ enum Subject {
     Start,
     /// Whether the server is stopped; writing 1 stops it.
     Stop,
-    /// `running` or `stopped`.
+    /// `running`, `draining` or `stopped`.
     State,
     /// The settings whose new values wait for the next start.
     Pending,
@@ -266,6 +270,7 @@ static KNOBS: &[Knob] = &[
         Now
     ),
     number!(max_backlog, &[c"max_backlog"], BACKLOG, NextStart),
+    number!(drain_timeout, &[c"drain_timeout"], OPTIONAL_SECONDS, Now),
     number!(
         keepalive_timeout,
         &[c"keepalive_timeout"],
@@ -406,7 +411,9 @@ impl<C: Control> sysctl::Table for Sysctls<C> {
         match &knob.subject {
             Subject::Start => out.push(if running { b"1" } else { b"0" }),
             Subject::Stop => out.push(if running { b"0" } else { b"1" }),
-            Subject::State => out.push(if running { b"running" } else { b"stopped" }),
+            Subject::State if running => out.push(b"running"),
+            Subject::State if self.control.is_draining() => out.push(b"draining"),
+            Subject::State => out.push(b"stopped"),
             Subject::Pending => self.print_pending(out),
             Subject::Number { .. } | Subject::Text { .. } => {
                 let waits = knob.effect() == Some(Effect::NextStart);

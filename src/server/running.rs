@@ -73,6 +73,11 @@ impl Running {
         Ok(running)
     }
 
+    /// The workers.
+    pub(super) fn workers(&self) -> &[Arc<Worker>] {
+        &self.workers
+    }
+
     /// What its parts share.
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared

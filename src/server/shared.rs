@@ -258,6 +258,30 @@ impl Shared {
         )
     }
 
+    /// Lets nobody connect any more who has not begun to.
+    pub(super) fn hide(&self, may_sleep: &MaySleep) {
+        let mut listening = self.listening.lock();
+        // From here on the socket isn't made anew.
+        drop(listening.workers.take());
+        if let Some(listener) = &listening.listener {
+            listener.hide(may_sleep);
+        }
+    }
+
+    /// Whether a server that has hidden has nothing to do any more. Stops listening as soon as
+    /// nobody is connecting.
+    pub(super) fn is_done(&self, may_sleep: &MaySleep) -> bool {
+        let is_deserted = {
+            let listening = self.listening.lock();
+            let listener = listening.listener.as_ref();
+            listener.map(|listener| listener.is_deserted())
+        };
+        if is_deserted == Some(true) {
+            self.close(may_sleep);
+        }
+        is_deserted != Some(false) && self.open.load(Relaxed) == 0
+    }
+
     /// Stops listening. Connections that nobody has taken are closed. May sleep.
     pub(super) fn close(&self, _: &MaySleep) {
         let (listener, workers) = {

@@ -75,6 +75,11 @@ counters! {
     AcceptedByWorker => "connections_accepted_by_worker";
     /// Connections that are gone, for whatever reason.
     Closed => "connections_closed";
+    /// Connections that a server that was stopped has brought to their end, or handed over.
+    Drained => "connections_drained";
+    /// Connections in the middle of a request or a response when a server that was stopped ended
+    /// them.
+    CutOff => "connections_cut_off";
     /// Connections closed because the peer reset them, or the network failed.
     Reset => "connections_reset";
     /// Times that connections were left waiting, because there were `max_connect`.
@@ -290,7 +295,7 @@ impl Statistics {
     }
 
     /// The sum over the workers.
-    fn sum(&self, event: impl Into<Event>) -> u64 {
+    pub(super) fn sum(&self, event: impl Into<Event>) -> u64 {
         let event = event.into();
         let numbers = self.workers.iter().map(|worker| worker.number(event));
         numbers.fold(0, u64::wrapping_add)

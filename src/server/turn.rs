@@ -7,6 +7,7 @@
 
 mod deadline;
 mod handover;
+mod leave;
 
 use super::connection::{
     Connection,
@@ -215,7 +216,10 @@ impl<'a> Turn<'a> {
     /// One step.
     fn step(&mut self) -> Next {
         match &mut self.state.phase {
-            Phase::Receiving => self.receive(None, true),
+            Phase::Receiving => match self.leave() {
+                Some(next) => next,
+                None => self.receive(None, true),
+            },
             Phase::Opening(job, purpose) => {
                 let Some(Output::Opened(resolution)) = job.result() else {
                     return Next::Wait;
@@ -293,9 +297,6 @@ impl<'a> Turn<'a> {
         self.cache_missed();
         // What is read of the request came before: a configuration that is older than it is seen.
         self.local.take_config(self.worker.shared());
-        if may_leave && self.local.config.hands_all_over() {
-            return self.begin_handover(handoff::Reason::Everything);
-        }
         // What is malformed in a head that will never be whole is refused, whatever its pieces were.
         let is_over = self.stream.is_read_closed();
         let octets = self.stream.peek(&mut self.local.scratch);
@@ -372,7 +373,7 @@ impl<'a> Turn<'a> {
         }
         let answered = self.state.requests.saturating_add(1);
         let limit = u64::from(config.keepalive_requests);
-        let is_last = limit != 0 && answered >= limit;
+        let is_last = config.is_last || (limit != 0 && answered >= limit);
         let reply = Reply::new(&request, is_last, config, moment);
         let path = path.ok().map(|path| (path, request.target.query));
         let plan = reply.plan(action, path, &mut self.local.head);
@@ -632,6 +633,10 @@ impl<'a> Turn<'a> {
 
     /// Throws away what still comes.
     fn linger(&mut self) -> Next {
+        // The server may have been stopped meanwhile.
+        if self.state.timer_until > self.local.deadline(Timer::Linger) {
+            self.wait(Timer::Linger);
+        }
         let unread = self.stream.unread();
         if unread > 0 {
             self.stream.consume(unread);

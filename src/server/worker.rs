@@ -67,6 +67,8 @@ pub(crate) struct Local {
     /// it.
     tried: u64,
     wheel: Wheel,
+    /// Whether all connections were told that the server is stopped.
+    have_been_told: bool,
 }
 
 impl Local {
@@ -76,6 +78,7 @@ impl Local {
         Ok(Self {
             tried: 0,
             wheel: Wheel::new(workspace.now)?,
+            have_been_told: false,
             workspace,
         })
     }
@@ -196,6 +199,7 @@ impl Worker {
             Next::HandOver(why) => {
                 drop(locked);
                 let Some((next, again)) = self.hand_over(sock, why, workspace, may_sleep) else {
+                    self.count_drained(local);
                     return local.wheel.remove(sock);
                 };
                 locked = again;
@@ -206,6 +210,7 @@ impl Worker {
         if let Next::End(how, why) = next {
             drop(locked);
             local.wheel.remove(sock);
+            self.count_drained(local);
             return self.finish(sock, how, why, may_sleep);
         }
         // What was set in softirq may be earlier than what the wheel was told.
@@ -265,6 +270,13 @@ impl Worker {
         sock.close(how, may_sleep);
     }
 
+    /// Counts an end of a connection, if the server is stopped that has come to it by itself.
+    fn count_drained(&self, local: &Local) {
+        if local.workspace.config.is_last {
+            self.counters.count(Counter::Drained);
+        }
+    }
+
     /// Ends all connections. No new ones come. Those that wait for a request go to the backing
     /// server, if there is one.
     fn end(&self, local: &mut Local, may_sleep: &MaySleep) {
@@ -283,12 +295,19 @@ impl Worker {
     /// Hands `sock` over, or ends it.
     fn part_with(&self, sock: &Sock<Connection>, local: &Local, may_sleep: &MaySleep) {
         let port = local.workspace.config.client_port;
-        if port != 0 {
-            let locked = sock.lock(may_sleep);
-            let is_unread = locked.is_some_and(|mut locked| locked.state().phase.is_unread());
-            if is_unread && sock.give(port, may_sleep).is_ok() {
-                return self.count_handover(sock, Reason::Idle);
+        let (is_unread, is_under_way) = match sock.lock(may_sleep) {
+            Some(mut locked) => {
+                let (state, stream) = locked.parts();
+                let phase = &state.phase;
+                (phase.is_unread(), phase.is_under_way(&stream))
             }
+            None => (false, false),
+        };
+        if port != 0 && is_unread && sock.give(port, may_sleep).is_ok() {
+            return self.count_handover(sock, Reason::Idle);
+        }
+        if is_under_way {
+            self.counters.count(Counter::CutOff);
         }
         self.finish(sock, Close::Orderly, Counter::Closed, may_sleep);
     }
@@ -339,6 +358,15 @@ impl Run for Worker {
 }
 
 impl Worker {
+    /// Gives each connection a turn: those that wait have no other reason to hear that the server is
+    /// stopped.
+    #[inline(never)]
+    fn tell_all(&self, local: &mut Local) {
+        while let Some(sock) = local.wheel.pop() {
+            self.post(&sock);
+        }
+    }
+
     /// Throws out what must not be answered any more, once in a second and after each change of the
     /// configuration.
     #[inline(never)]
@@ -360,6 +388,10 @@ impl Worker {
         // Taken before the configuration is: what comes after a change is served by it.
         let batch = self.queue.take_all();
         local.refresh(&self.shared);
+        if local.workspace.config.is_last && !local.have_been_told {
+            local.have_been_told = true;
+            self.tell_all(local);
+        }
         for sock in batch {
             self.turn(&sock, false, local, may_sleep);
             has_served = true;

@@ -30,6 +30,7 @@ checksums 644 root
 clientport 644 root
 compression 644 root
 documentroot 644 root
+drain_timeout 644 root
 dynamic 644 root
 error_pages 644 root
 extra_header 644 root
@@ -117,6 +118,7 @@ numbers = (
     (["threads"], 0, 0, 1024, False),
     (["max_connect", "maxconnect"], 10000, 1, 4194304, True),
     (["max_backlog"], 2048, 1, 65535, False),
+    (["drain_timeout"], 5, 0, 86400, True),
     (["keepalive_timeout"], 15, 0, 86400, True),
     (["header_timeout"], 10, 1, 3600, True),
     (["send_timeout"], 30, 1, 3600, True),

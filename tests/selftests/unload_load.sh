@@ -108,6 +108,8 @@ cycles() {
 	local round failed=0
 	for round in $(seq "$2"); do
 		try_load || failed=$((failed + 1))
+		# Some clients never come to an end.
+		sysctl_set drain_timeout $((round % 2)) || failed=$((failed + 1))
 		sleep "0.$((round % 5 + 1))"
 		timeout 60 rmmod rust_tux || failed=$((failed + 1))
 	done
@@ -133,6 +135,7 @@ load
 start_clients
 failed=0
 for round in $(seq $((rounds / 2))); do
+	sysctl_set drain_timeout $((round % 2)) || failed=$((failed + 1))
 	sysctl_set stop 1 || failed=$((failed + 1))
 	sysctl_set start 1 || failed=$((failed + 1))
 	sleep "0.$((round % 3 + 1))"

@@ -38,11 +38,14 @@ impl Turn<'_> {
     #[inline(never)]
     pub(in super::super) fn not_handed_over(mut self, refused: Refused) -> Next {
         let now = self.local.now;
-        let Phase::HandingOver(_, until) = &mut self.state.phase else {
+        let Phase::HandingOver(why, until) = &mut self.state.phase else {
             return Next::Again;
         };
         if refused == Refused::Changed {
             return Next::Again;
+        }
+        if *why == handoff::Reason::Idle {
+            return self.stay(refused);
         }
         let seconds = u64::from(self.local.config.handoff_timeout);
         let is_new = until.is_none();

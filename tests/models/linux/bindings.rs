@@ -342,6 +342,19 @@ pub(crate) unsafe fn sk_prot_close(sk: *mut sock) {
     }
 }
 
+pub(crate) unsafe fn sk_prot_unhash(sk: *mut sock) {
+    super::network::forget_listener(sk);
+}
+
+// A handshake is one step here.
+pub(crate) unsafe fn inet_csk_reqsk_queue_len(_: *const sock) -> c_int {
+    0
+}
+
+pub(crate) unsafe fn signal_pending() -> bool {
+    false
+}
+
 /// A slab cache.
 pub(crate) struct kmem_cache {
     layout: Layout,

@@ -43,6 +43,13 @@ pub(super) fn set_listener(sk: *mut sock) {
     LISTENER.swap(sk as usize, Release);
 }
 
+/// Lets nobody find `sk` any more.
+pub(super) fn forget_listener(sk: *mut sock) {
+    if LISTENER.load(Acquire) == sk as usize {
+        LISTENER.swap(0, Release);
+    }
+}
+
 /// Calls one of the callbacks of `sk`.
 unsafe fn call(sk: *mut sock, callback: bindings::Callback) {
     if let Some(callback) = callback {
@@ -159,9 +166,7 @@ pub(super) unsafe fn end_listening(sk: *mut sock) {
             return;
         }
         (*sk).state.set(bindings::TCP_CLOSE);
-        if LISTENER.load(Acquire) == sk as usize {
-            LISTENER.swap(0, Release);
-        }
+        forget_listener(sk);
         let icsk: *mut inet_connection_sock = sk.cast();
         let queue = &raw mut (*icsk).icsk_accept_queue;
         loop {

@@ -18,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) keepalive_timeout: u32,
     pub(crate) send_timeout: u32,
     pub(crate) linger_timeout: u32,
+    pub(crate) is_last: bool,
     /// Written once, before others see it.
     pub(crate) value: loom::cell::UnsafeCell<u32>,
 }
@@ -40,6 +41,7 @@ impl Config {
             keepalive_timeout: 5,
             send_timeout: 5,
             linger_timeout: 5,
+            is_last: false,
             value: loom::cell::UnsafeCell::new(0),
         };
         // SAFETY: Nobody else has it.

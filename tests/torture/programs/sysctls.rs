@@ -100,6 +100,7 @@ const ALL: &[(&[&str], Takes)] = &[
     (&["threads"], Later(0, 1024)),
     (&["max_connect", "maxconnect"], Number(1, 4_194_304)),
     (&["max_backlog"], Later(1, 65_535)),
+    (&["drain_timeout"], Number(0, 86_400)),
     (&["max_header_len"], Number(256, 65_536)),
     (&["keepalive_timeout"], Number(0, 86_400)),
     (&["header_timeout"], Number(1, 3600)),
@@ -185,6 +186,7 @@ impl Torture {
             // Some are always let in, and have some time.
             ("max_connect" | "maxconnect", _) => random.u64(30..=4_194_304).to_string(),
             ("header_timeout" | "send_timeout", _) => random.u64(20..=3600).to_string(),
+            ("drain_timeout", _) => random.u64(..3).to_string(),
             ("min_send_rate", _) => random.u64(..10).to_string(),
             (_, Number(min, max) | Later(min, max)) => match random.usize(..4) {
                 0 => min.to_string(),
@@ -699,6 +701,7 @@ fn main() {
     );
 
     let mut failed = Vec::new();
+    let _ = write("drain_timeout", b"0", 0);
     let _ = write("stop", b"1", 0);
     for (name, value) in &at_first {
         // An empty value is written as a newline.

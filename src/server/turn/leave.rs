@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a connection that waits for a request leaves this server for, whatever the request is.
+//!
+//! When the server is stopped, connections go to the backing server with all that is unread. If that
+//! doesn't take them, or there is none, one without a request is closed. But a request that has
+//! begun is waited for and answered here, as is the first of a connection: its client has no other
+//! one to ask again. That response says that it is the last.
+
+use super::super::connection::{
+    Phase,
+    Timer, //
+};
+use super::super::stats::Counter;
+use super::{
+    Next,
+    Turn, //
+};
+use crate::http::handoff::Reason;
+use crate::linux::handoff::Refused;
+use crate::linux::sock::Close;
+
+impl Turn<'_> {
+    /// What is to be done in place of reading a request; `None` if one is to be read.
+    #[inline(never)]
+    pub(super) fn leave(&mut self) -> Option<Next> {
+        self.local.take_config(self.worker.shared());
+        let config = &self.local.config;
+        if config.hands_all_over() {
+            return Some(self.begin_handover(Reason::Everything));
+        }
+        if !config.is_last {
+            return None;
+        }
+        let is_over = self.stream.is_read_closed() && self.stream.unread() == 0;
+        if config.has_backing_server() && !is_over {
+            return Some(self.begin_handover(Reason::Idle));
+        }
+        self.end_idle()
+    }
+
+    /// Goes on with a connection that the backing server has `refused` when this one was stopped.
+    pub(super) fn stay(&mut self, refused: Refused) -> Next {
+        self.state.phase = Phase::Receiving;
+        let may_have_room = matches!(refused, Refused::Full | Refused::NoMemory);
+        if may_have_room && self.stream.unread() == 0 {
+            return Next::Later;
+        }
+        if let Some(next) = self.end_idle() {
+            return next;
+        }
+        self.wait(Timer::Header);
+        match self.receive(None, true) {
+            Next::Go => Next::Again,
+            next => next,
+        }
+    }
+
+    /// Ends the connection, if nobody misses it.
+    fn end_idle(&self) -> Option<Next> {
+        let is_idle = self.state.requests > 0 && self.stream.unread() == 0;
+        is_idle.then_some(Next::End(Close::Orderly, Counter::Closed))
+    }
+}

@@ -1,0 +1,340 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A server that is stopped, or unloaded, lets what is under way come to its end.
+
+. "$(dirname "$0")/lib.sh"
+
+client_network || skip_all "no network for a client"
+has_netem=0
+if in_client tc qdisc add dev client root netem delay 1ms 2>/dev/null; then
+	has_netem=1
+	in_client tc qdisc del dev client root
+fi
+echo index >"$docroot/index.html"
+echo hello >"$docroot/a.txt"
+head -c 8000000 /dev/urandom >"$docroot/8m"
+mkdir "$docroot/slow"
+"$selftests/fuse.py" "$docroot/slow" "$tmp/hang" &
+at_exit umount -l "$docroot/slow"
+at_exit rm -f "$tmp/hang"
+wait_for 30 mountpoint -q "$docroot/slow" || bail_out "no FUSE"
+storage_may_hang
+load
+
+python_checks "$has_netem" <<'END_OF_PYTHON'
+import signal
+import subprocess
+import sys
+import threading
+from http_client import *
+
+selftests = os.environ["PYTHONPATH"]
+tmp = os.environ["tmp"]
+has_netem = sys.argv[1] == "1"
+large = open(docroot.decode() + "/8m", "rb").read()
+
+class Stop:
+    """A stop that is under way, by a thread."""
+
+    def __init__(self):
+        self.began = time.monotonic()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+        wait_until(lambda: sysctl("state") != "running\n")
+
+    def run(self):
+        self.error = sysctl("stop", "1")
+        self.seconds = time.monotonic() - self.began
+
+    def is_over(self):
+        return not self.thread.is_alive()
+
+    def join(self):
+        self.thread.join()
+        return self.seconds
+
+def hang(kinds=None):
+    if kinds:
+        with open(tmp + "/hang", "w") as file:
+            file.write(kinds)
+    else:
+        os.unlink(tmp + "/hang")
+
+def told(response):
+    """What a response says of its connection, besides what it is."""
+    return response and (response.status, response.get("Connection"))
+
+def grown(before, *names):
+    now = stat()
+    return [now[name] - before[name] for name in names]
+
+counters = "connections_drained", "connections_cut_off"
+is_("the limit", sysctl("drain_timeout"), "5\n")
+
+# ---- nobody is there
+
+is_("without connections, a stop takes no time", Stop().join() < 2, True)
+is_("and says that it is one", sysctl("state"), "stopped\n")
+sysctl("start", "1")
+
+# ---- what is under way
+
+sysctl("drain_timeout", "30")
+sysctl("send_timeout", "60")
+before = stat()
+idle, sending, partial, new, storage, pipelined, ended = (Connection(receive_buffer=4096) for _ in range(7))
+idle.send(request("/a.txt"))
+idle.response()
+sending.send(request("/8m"))
+sending.more()
+partial.send(b"GET /a.txt HT")
+hang("lookup")
+storage.send(request("/slow/17.txt"))
+pipelined.send(request("/8m") + request("/a.txt") + request("/"))
+pipelined.more()
+ended.send(request("/a.txt", "Connection: close"))
+is_("one that is over waits for its client", told(ended.response()), (200, "close"))
+time.sleep(1)
+stop = Stop()
+is_("an idle connection is closed", idle.end(), "closed")
+is_("the server says what it does", (sysctl("state"), sysctl("stop"), sysctl("start")), ("draining\n", "1\n", "0\n"))
+try:
+    Connection().close()
+    not_ok("nobody can connect any more")
+except ConnectionRefusedError:
+    ok("nobody can connect any more")
+time.sleep(0.5)
+is_("it waits", stop.is_over(), False)
+new.send(request("/a.txt"))
+is_("a connection without a request may have one", (told(new.response()), new.end()), ((200, "close"), "closed"))
+partial.send(b"TP/1.1\r\nHost: a\r\n\r\n")
+is_("a request that has begun is answered", (told(partial.response()), partial.end()), ((200, "close"), "closed"))
+hang()
+is_("one that waits for storage is", (told(storage.response()), storage.end()), ((200, "close"), "closed"))
+response = sending.response()
+is_("a long response comes to its end", (response.body == large, sending.end()), (True, "closed"))
+response = pipelined.response()
+is_("a long one with others behind it, too", response.body == large, True)
+is_("one of which is the last", (told(pipelined.response()), pipelined.end() in ("closed", "reset")), ((200, "close"), True))
+for c in (idle, sending, partial, new, storage, pipelined, ended):
+    c.close()
+seconds = stop.join()
+is_("it ends with them, not with the limit", (stop.error, seconds < 15), (0, True))
+is_("they are counted", grown(before, *counters), [7, 0])
+is_("it is stopped", (sysctl("state"), stat()["connections_open"]), ("stopped\n", 0))
+sysctl("start", "1")
+
+# ---- in softirq nothing is kept open
+
+sysctl("drain_timeout", "10")
+with Connection(receive_buffer=4096) as slow:
+    slow.send(request("/8m"))
+    slow.more()
+    hot = [Connection() for _ in range(10)]
+    for _ in range(3):
+        for c in hot:
+            c.send(request("/a.txt"))
+        for c in hot:
+            c.response()
+    stop = Stop()
+    is_("connections that were served in softirq are closed", {c.end() for c in hot}, {"closed"})
+    for c in hot:
+        c.close()
+    slow.response()
+stop.join()
+sysctl("start", "1")
+
+# ---- the limit
+
+sysctl("drain_timeout", "1")
+before = stat()
+with Connection(receive_buffer=4096) as slow, Connection() as partial, Connection() as new:
+    slow.send(request("/8m"))
+    slow.more()
+    partial.send(b"GET /a.txt HT")
+    time.sleep(0.3)
+    stop = Stop()
+    seconds = stop.join()
+    is_("the limit holds", 0.9 < seconds < 10, True)
+    is_("what is cut off is counted", grown(before, *counters), [0, 2])
+    is_("a connection without a request ends", new.end(), "closed")
+sysctl("start", "1")
+sysctl("drain_timeout", "0")
+with Connection(receive_buffer=4096) as slow:
+    slow.send(request("/8m"))
+    slow.more()
+    is_("without a time for it, a stop waits for nothing", Stop().join() < 0.9, True)
+    is_("and cuts off", grown(before, *counters), [0, 3])
+sysctl("start", "1")
+
+# ---- who doesn't want to wait
+
+sysctl("drain_timeout", "600")
+def stuck():
+    c = Connection(receive_buffer=4096)
+    c.send(request("/8m"))
+    c.more()
+    return c
+for name, value in (("stop", "1"), ("start", "1")):
+    with stuck():
+        stop = Stop()
+        time.sleep(0.5)
+        is_("%s: it waits" % name, stop.is_over(), False)
+        begin = time.monotonic()
+        is_("%s: who writes it ends the wait" % name, (sysctl(name, value), time.monotonic() - begin < 10), (0, True))
+        is_("%s: the first one is over" % name, stop.join() < 30, True)
+        is_("%s: what comes of it" % name, sysctl("state"), "running\n" if name == "start" else "stopped\n")
+    sysctl("start", "1")
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+    with stuck():
+        writer = subprocess.Popen(["sh", "-c", "exec 3>/proc/sys/net/http/stop; exec dd bs=1 count=1 status=none >&3"], stdin=subprocess.PIPE)
+        writer.stdin.write(b"1")
+        writer.stdin.close()
+        wait_until(lambda: sysctl("state") == "draining\n", 10)
+        is_("%s: it waits" % number.name, (sysctl("state"), writer.poll()), ("draining\n", None))
+        begin = time.monotonic()
+        writer.send_signal(number)
+        writer.wait()
+        is_("%s: a signal ends the wait" % number.name, (sysctl("state"), time.monotonic() - begin < 10), ("stopped\n", True))
+    sysctl("start", "1")
+
+# ---- nobody who has connected is forgotten
+
+sysctl("drain_timeout", "30")
+sysctl("max_connect", "2")
+with stuck() as first, stuck() as second:
+    waiting = [Connection() for _ in range(6)]
+    for c in waiting:
+        c.send(request("/a.txt"))
+    time.sleep(0.5)
+    stop = Stop()
+    is_("those who wait to be accepted still do", not any(not c.is_open(0.02) for c in waiting), True)
+    first.response()
+    second.response()
+    first.close()
+    second.close()
+    answers = []
+    for c in waiting:
+        answers.append((told(c.response()), c.end()))
+        c.close()
+    is_("they are answered", answers, [((200, "close"), "closed")] * 6)
+    stop.join()
+sysctl("max_connect", "10000")
+sysctl("start", "1")
+
+if has_netem:
+    # The SYN is there when the server is stopped, the last ACK is not.
+    subprocess.run(["ip", "netns", "exec", "client", "tc", "qdisc", "add", "dev", "client", "root", "netem", "delay", "700ms"], check=True)
+    client = subprocess.Popen(["ip", "netns", "exec", "client", "curl", "-sS", "--max-time", "30", "http://192.0.2.1:%d/a.txt" % port], stdout=subprocess.PIPE)
+    # ARP takes its time, too.
+    def half_open():
+        return b"SYN-RECV" in subprocess.run(["ss", "-Htn", "state", "syn-recv", "sport", "=", ":%d" % port], stdout=subprocess.PIPE).stdout.replace(b"192.0.2.2", b"SYN-RECV")
+    true("a handshake is under way", wait_until(half_open, 10))
+    stop = Stop()
+    is_("it is under way when the server is stopped", (half_open(), sysctl("state")), (True, "draining\n"))
+    is_("the client is answered", client.communicate()[0], b"hello\n")
+    is_("the stop ends", stop.join() < 29, True)
+    subprocess.run(["ip", "netns", "exec", "client", "tc", "qdisc", "del", "dev", "client", "root"], check=True)
+    sysctl("start", "1")
+
+# ---- beside a backing server
+
+class Backing:
+    def __enter__(self):
+        self.process = subprocess.Popen(["python3", selftests + "/backing_server.py", "--epoll"], stdout=subprocess.PIPE)
+        assert self.process.stdout.readline() == b"ready\n"
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+def who(response):
+    if response is None:
+        return "nobody"
+    return "backing" if response.get("Server") == "backing" else told(response)
+
+sysctl("clientport", "8081")
+sysctl("handoff_timeout", "3")
+with Backing():
+    before = stat()
+    idle, partial, new, pipelined = (Connection(receive_buffer=4096) for _ in range(4))
+    idle.send(request("/a.txt"))
+    idle.response()
+    partial.send(b"GET /a.txt HT")
+    pipelined.send(request("/8m") + request("/a.txt") + request("/a.txt"))
+    pipelined.more()
+    time.sleep(0.3)
+    stop = Stop()
+    time.sleep(0.3)
+    idle.send(request("/a.txt"))
+    partial.send(b"TP/1.1\r\nHost: a\r\n\r\n")
+    new.send(request("/a.txt"))
+    is_("idle, in the middle of a request, and new: handed over", [who(c.response()) for c in (idle, partial, new)], ["backing"] * 3)
+    response = pipelined.response()
+    is_("a long response is ours to the end", (response.body == large, told(response)), (True, (200, None)))
+    is_("what is behind it is handed over", [who(pipelined.response()) for _ in range(2)], ["backing"] * 2)
+    stop.join()
+    is_("they are counted", grown(before, *counters, "handoff_idle"), [4, 0, 4])
+    for c in (idle, partial, new, pipelined):
+        c.close()
+sysctl("start", "1")
+before = stat()
+idle, partial, new = (Connection() for _ in range(3))
+idle.send(request("/a.txt"))
+idle.response()
+partial.send(b"GET /a.txt HT")
+time.sleep(0.3)
+stop = Stop()
+is_("the backing server is down: an idle connection is closed", idle.end(), "closed")
+partial.send(b"TP/1.1\r\nHost: a\r\n\r\n")
+new.send(request("/a.txt"))
+is_("the others are answered here", [(who(c.response()), c.end()) for c in (partial, new)], [((200, "close"), "closed")] * 2)
+for c in (idle, partial, new):
+    c.close()
+stop.join()
+is_("and counted", grown(before, *counters), [3, 0])
+sysctl("start", "1")
+END_OF_PYTHON
+
+# ---- unloaded
+
+python_checks <<'END_OF_PYTHON'
+import signal
+import subprocess
+import threading
+from http_client import *
+
+large = open(docroot.decode() + "/8m", "rb").read()
+sysctl("clientport", "0")
+sysctl("drain_timeout", "30")
+with Connection(receive_buffer=4096) as c:
+    c.send(request("/8m"))
+    c.more()
+    rmmod = subprocess.Popen(["rmmod", "rust_tux"])
+    true("its state can be read while it waits", wait_until(lambda: sysctl("state") == "draining\n", 10), sysctl("state"))
+    is_("and its counters", stat()["connections_open"], 1)
+    time.sleep(0.5)
+    is_("it waits", rmmod.poll(), None)
+    is_("a response comes to its end", (c.response().body == large, c.end()), (True, "closed"))
+is_("and then the module goes", (rmmod.wait(20), os.path.exists("/sys/module/rust_tux")), (0, False))
+END_OF_PYTHON
+load
+python_checks <<'END_OF_PYTHON'
+import signal
+import subprocess
+from http_client import *
+
+sysctl("drain_timeout", "600")
+with Connection(receive_buffer=4096) as c:
+    c.send(request("/8m"))
+    c.more()
+    rmmod = subprocess.Popen(["rmmod", "rust_tux"])
+    true("rmmod waits", wait_until(lambda: sysctl("state") == "draining\n", 10), sysctl("state"))
+    rmmod.send_signal(signal.SIGINT)
+    rmmod.wait(20)
+    is_("a signal ends the wait: the module goes", os.path.exists("/sys/module/rust_tux"), False)
+END_OF_PYTHON
+like "the log says how many" "$(kernel_log_since "$$" rust_tux)" 'stopped: 7 connections drained, 0 cut off$'
+load
+done_testing
