@@ -59,6 +59,14 @@ module! {
             default: 2048,
             description: "Connections that may wait to be accepted, 1 to 65535 (default 2048)",
         },
+        takeover: u32 {
+            default: 0,
+            description: "Whether another server may listen on the port, too, 0 or 1 (default 0)",
+        },
+        start: u32 {
+            default: 1,
+            description: "Whether to start the server, 0 or 1 (default 1)",
+        },
     },
 }
 
@@ -110,6 +118,8 @@ impl kernel::Module for RustTux {
                 port: module_parameters::port.value(),
                 threads: module_parameters::threads.value(),
                 backlog: module_parameters::backlog.value(),
+                takeover: module_parameters::takeover.value(),
+                start: module_parameters::start.value(),
             },
             &may_sleep,
         )?;
@@ -120,7 +130,9 @@ impl kernel::Module for RustTux {
         let stat = proc::File::new(directory, c"stat", statistics, &may_sleep)?;
         let table = Arc::new(Sysctls::new(server.clone()), GFP_KERNEL)?;
         let sysctls = sysctl::Registration::new(Sysctls::<Server>::PATH, table, &may_sleep)?;
-        server.start(&may_sleep)?;
+        if module_parameters::start.value() != 0 {
+            server.start(&may_sleep)?;
+        }
         #[cfg(planted)]
         linux::planted::load(&planted)?;
         Ok(Self {

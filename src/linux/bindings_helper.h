@@ -133,6 +133,7 @@ bool tux_helper_sk_stream_is_writeable(const struct sock *sk);
 void tux_helper_sock_clear_nospace(struct socket *sock);
 void tux_helper_init_waitqueue_head(struct wait_queue_head *head);
 void tux_helper_sk_clear_reuseport(struct sock *sk);
+void tux_helper_sk_set_reuse(struct sock *sk, unsigned char reuse);
 void tux_helper_sk_set_fastopen_max_qlen(struct sock *sk, int max_qlen);
 
 /* linux/skbuff.h, linux/mm.h, linux/page_frag_cache.h */

@@ -37,7 +37,6 @@ use kernel::error::{
     from_err_ptr,
     to_result, //
 };
-use kernel::prelude::*;
 use kernel::sync::atomic::{
     Atomic,
     Relaxed, //

@@ -251,6 +251,13 @@ void tux_helper_sk_clear_reuseport(struct sock *sk)
 	release_sock(sk);
 }
 
+void tux_helper_sk_set_reuse(struct sock *sk, unsigned char reuse)
+{
+	lock_sock(sk);
+	sk->sk_reuse = reuse;
+	release_sock(sk);
+}
+
 void tux_helper_sk_set_fastopen_max_qlen(struct sock *sk, int max_qlen)
 {
 	WRITE_ONCE(inet_csk(sk)->icsk_accept_queue.fastopenq.max_qlen, max_qlen);

@@ -48,15 +48,21 @@ pub(crate) struct Listener<A: Accept> {
 
 impl<A: Accept> Listener<A> {
     /// Binds and listens. Connections may come before this returns.
+    ///
+    /// If it `takes_over`, another socket may listen there, which gets no connections as long as this
+    /// one does; if it can't be kept from that, this is `EADDRINUSE`, too.
     pub(crate) fn open(
-        address: &Address,
-        port: u16,
+        (address, port): (&Address, u16),
         backlog: u32,
+        takes_over: bool,
         owner: A,
         memory: Arc<Memory<A::Connection>>,
         may_sleep: &MaySleep,
     ) -> Result<KBox<Self>> {
         let socket = Socket::new(may_sleep)?;
+        if takes_over {
+            socket.allow_others();
+        }
         socket.bind(address, port)?;
         // INVARIANT: By construction.
         let this = KBox::new(
@@ -72,6 +78,9 @@ impl<A: Accept> Listener<A> {
         // SAFETY: The sock was just made; `Drop` undoes this before the object goes.
         unsafe { callbacks::install(this.sk().as_ptr(), &*this) };
         this.socket.listen(backlog)?;
+        if takes_over && !this.socket.is_first() {
+            return Err(EADDRINUSE);
+        }
         Ok(this)
     }
 

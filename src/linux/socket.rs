@@ -15,6 +15,7 @@ use core::ptr::{
 };
 use kernel::error::to_result;
 use kernel::prelude::*;
+use kernel::sync::rcu;
 
 /// A TCP socket in the initial network namespace, of address family `AF_INET6`, or `AF_INET` where
 /// the machine has no IPv6. Released by `Drop`, which may sleep.
@@ -100,6 +101,48 @@ impl Socket {
         to_result(unsafe { bindings::sock_set_int_option(self.0.as_ptr(), level, name, value) })
     }
 
+    /// Lets the socket be bound, and listen, where another one does already: see [`Self::is_first`].
+    /// Before it is bound.
+    pub(crate) fn allow_others(&self) {
+        // What whoever restores sockets from a file may ask for, too (TCP_REPAIR).
+        //
+        // SAFETY: By the type invariant.
+        unsafe { bindings::sk_set_reuse(self.sk().as_ptr(), bindings::SK_FORCE_REUSE as u8) };
+    }
+
+    /// Whether connections to its address come to this socket, which listens, and not to another one.
+    ///
+    /// Of those that fit equally well, the one that has begun last to listen is found first; unless
+    /// it is in a group of SO_REUSEPORT, which this never is. One of IPv4 fits that better than one of
+    /// both versions.
+    pub(crate) fn is_first(&self) -> bool {
+        let _guard = rcu::read_lock();
+        let sk = self.sk().as_ptr();
+        // SAFETY: By the type invariant.
+        let common = unsafe { &(*sk).__sk_common };
+        // SAFETY: As above.
+        let net = unsafe { bindings::sock_net(sk) };
+        // SAFETY: A sock that is bound has these.
+        let address = unsafe { common.__bindgen_anon_1.__bindgen_anon_1.skc_rcv_saddr };
+        // SAFETY: As above.
+        let port = unsafe { common.__bindgen_anon_3.__bindgen_anon_1.skc_num };
+        let (no_one, nobody) = (core::ptr::null_mut(), Default::default());
+        let ipv6 = &common.skc_v6_rcv_saddr;
+        // SAFETY: By the variant of the address that is written.
+        let octets = unsafe { ipv6.in6_u.u6_addr8 };
+        let is_ipv4 = !self.is_ipv6() || octets == [0; 16] || is_mapped(&octets);
+        let find_ipv4 = || {
+            // SAFETY: We are an RCU reader. Without an skb nothing looks at one.
+            unsafe { bindings::__inet_lookup_listener(net, no_one, 0, 0, 0, address, port, 0, 0) }
+        };
+        let find_ipv6 = || {
+            // SAFETY: As above.
+            unsafe { bindings::inet6_lookup_listener(net, no_one, 0, &nobody, 0, ipv6, port, 0, 0) }
+        };
+        let is_ipv6 = self.is_ipv6() && !is_mapped(&octets);
+        (!is_ipv4 || find_ipv4() == sk) && (!is_ipv6 || find_ipv6() == sk)
+    }
+
     /// Binds to a local address and port. `EADDRINUSE`: another socket listens there;
     /// `EADDRNOTAVAIL`: no interface has the address.
     pub(crate) fn bind(&self, address: &Address, port: u16) -> Result {
@@ -155,8 +198,18 @@ impl Socket {
         // SAFETY: By the type invariant.
         let somaxconn = unsafe { bindings::sock_somaxconn(self.sk().as_ptr()) };
         // SAFETY: By the type invariant.
-        to_result(unsafe { bindings::kernel_listen(self.0.as_ptr(), backlog.min(somaxconn)) })
+        to_result(unsafe { bindings::kernel_listen(self.0.as_ptr(), backlog.min(somaxconn)) })?;
+        // What `allow_others()` has allowed is not for connections to inherit.
+        //
+        // SAFETY: By the type invariant.
+        unsafe { bindings::sk_set_reuse(self.sk().as_ptr(), bindings::SK_CAN_REUSE as u8) };
+        Ok(())
     }
+}
+
+/// Whether these are the octets of an IPv4 address, as IPv6 maps it.
+fn is_mapped(octets: &[u8; 16]) -> bool {
+    octets.starts_with(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff])
 }
 
 impl Drop for Socket {

@@ -137,6 +137,8 @@ pub(crate) struct Config {
     pub(crate) address: Address,
     /// The port listened on.
     pub(crate) server_port: u16,
+    /// Whether another server may listen there, too, which then gets no connections.
+    pub(crate) takeover: u32,
     /// The backing server's port; 0 if there is none.
     pub(crate) client_port: u16,
     /// Seconds that a request waits for the backing server.
@@ -231,6 +233,10 @@ pub(crate) struct Parameters {
     pub(crate) threads: u32,
     /// `backlog`.
     pub(crate) backlog: u32,
+    /// `takeover`.
+    pub(crate) takeover: u32,
+    /// `start`, which is no setting.
+    pub(crate) start: u32,
 }
 
 impl Config {
@@ -269,10 +275,12 @@ impl Config {
             })
         };
         checked("port", PORT, given.port.into())?;
+        checked("start", SWITCH, given.start)?;
         Ok(Self {
             document_root: Arc::new(document_root, GFP_KERNEL)?,
             address,
             server_port: given.port,
+            takeover: checked("takeover", SWITCH, given.takeover)?,
             client_port: 0,
             handoff_timeout: 2,
             handoff_close: 0,

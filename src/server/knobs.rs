@@ -244,6 +244,7 @@ static KNOBS: &[Knob] = &[
     text!(document_root, &[c"documentroot"]),
     Knob::new(&[c"address"], ADDRESS),
     number!(server_port, &[c"serverport"], PORT, NextStart),
+    number!(takeover, &[c"takeover"], SWITCH, NextStart),
     number!(
         client_port,
         &[c"clientport", c"redirect_port"],

@@ -51,6 +51,8 @@ struct Place {
     address: Address,
     port: u16,
     backlog: u32,
+    /// Whether another server may listen there, too.
+    takes_over: bool,
 }
 
 /// What the parts of a running server share.
@@ -97,6 +99,7 @@ impl Shared {
             address: config.address,
             port: config.server_port,
             backlog: config.max_backlog,
+            takes_over: config.takeover != 0,
         };
         Arc::pin_init(
             pin_init!(Self {
@@ -249,9 +252,9 @@ impl Shared {
         may_sleep: &MaySleep,
     ) -> Result<KBox<Listener<Acceptor>>> {
         Listener::open(
-            &place.address,
-            place.port,
+            (&place.address, place.port),
             place.backlog,
+            place.takes_over,
             Acceptor::new(self.clone(), workers)?,
             self.memory.clone(),
             may_sleep,

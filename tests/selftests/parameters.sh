@@ -149,6 +149,7 @@ refused_port "port of another server" 0.0.0.0 "$port"
 refused_port "port of another server at one address" 127.0.0.1 "$port"
 refused_port "port of another server, IPv6" ::1 "$port"
 refused_port "port of another server that would share" 0.0.0.0 "$port" reuseport
+refused "takeover=2" "Invalid parameters" "takeover=2: not in 0 to 1" takeover=2
 load
 is "the port is free afterwards" "$(get /)" index
 unload
@@ -208,6 +209,19 @@ load
 is "threads: one per online CPU" "$(pgrep -c ^rust_tux/)" "$(nproc)"
 unload
 
+# ---- start
+
+refused "start=2" "Invalid parameters" "start=2: not in 0 to 1" start=2
+load start=0
+is "start=0: it isn't started" "$(sysctl_get state) $(served 127.0.0.1)" "stopped no"
+sysctl_set max_header_len 300
+sysctl_set start 1
+is "it is when it is told to, as it was configured" "$(sysctl_get state) $(served 127.0.0.1) $(sysctl_get max_header_len)" "running yes 300"
+unload
+load start=1
+is "start=1: it is" "$(sysctl_get state) $(served 127.0.0.1)" "running yes"
+unload
+
 # ---- mime_types
 
 printf 'text/x-log log\n' >"$tmp/types"
@@ -226,6 +240,6 @@ refused "mime_types that is a directory" "Invalid parameters" "mime_types=/etc: 
 
 modinfo -F parm "$module" >"$tmp/parm"
 is "each parameter has a description" "$(grep -E '^[a-z_]+:.{20,}' "$tmp/parm" | cut -d: -f1 | sort | xargs)" \
-	"address backlog docroot mime_types port threads"
+	"address backlog docroot mime_types port start takeover threads"
 
 done_testing

@@ -67,6 +67,7 @@ serverport 644 root
 start 644 root
 state 444 root
 stop 644 root
+takeover 644 root
 threads 644 root
 EOF
 )"
@@ -109,6 +110,7 @@ def answer(target="/", **more):
 numbers = (
     # names, default, least, most, at once
     (["serverport"], port, 1, 65535, False),
+    (["takeover"], 0, 0, 1, False),
     (["clientport", "redirect_port"], 0, 0, 65535, True),
     (["handoff_timeout"], 2, 0, 86400, True),
     (["handoff_close"], 0, 0, 1, True),

@@ -27,6 +27,12 @@ impl Socket {
         self.0
     }
 
+    pub(crate) fn allow_others(&self) {}
+
+    pub(crate) fn is_first(&self) -> bool {
+        true
+    }
+
     pub(crate) fn bind(&self, _: &Address, _: u16) -> Result {
         if network::listen_fails() {
             return Err(EADDRINUSE);

@@ -8,6 +8,7 @@ use crate::linux::address::Address;
 pub(crate) struct Config {
     pub(crate) address: Address,
     pub(crate) server_port: u16,
+    pub(crate) takeover: u32,
     pub(crate) client_port: u16,
     pub(crate) max_backlog: u32,
     pub(crate) threads: u32,
@@ -31,6 +32,7 @@ impl Config {
         let config = Self {
             address: Address::ANY,
             server_port: 80,
+            takeover: 0,
             client_port: 0,
             max_backlog: 16,
             threads,

@@ -73,6 +73,7 @@ const ALL: &[(&[&str], Takes)] = &[
     (&["documentroot"], Text),
     (&["address"], TextLater),
     (&["serverport"], Later(1, 65_535)),
+    (&["takeover"], Later(0, 1)),
     (&["clientport", "redirect_port"], Number(0, 65_535)),
     (&["handoff_timeout"], Number(0, 86_400)),
     (&["handoff_close"], Number(0, 1)),
@@ -303,9 +304,15 @@ impl Torture {
                         .is_ok_and(|number| min <= number && number <= max)
             }
             Command => text == "0" || text == "1",
-            Nothing if name == "state" => text == "running" || text == "stopped",
+            Nothing if name == "state" => ["running", "draining", "stopped"].contains(&&*text),
             Nothing => {
-                let names = ["address", "serverport", "threads", "max_backlog"];
+                let names = [
+                    "address",
+                    "serverport",
+                    "takeover",
+                    "threads",
+                    "max_backlog",
+                ];
                 text.lines().all(|line| {
                     line.split_once(' ')
                         .is_some_and(|(name, _)| names.contains(&name))

@@ -1,0 +1,164 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The module is replaced by its next build, over and over, under load, beside a server
+# that listens on the same port and on another one: no request is lost.
+
+. "$(dirname "$0")/lib.sh"
+
+command -v nginx wrk >/dev/null || skip_all "no nginx"
+# So many times, but no longer than this.
+most=${TEST_ROUNDS:-12}
+seconds=${TEST_SECONDS:-40}
+echo index >"$docroot/index.html"
+head -c 1000 /dev/urandom >"$docroot/1k.bin"
+head -c 10000 /dev/urandom >"$docroot/10k.bin"
+head -c 300000 /dev/urandom >"$docroot/300k.bin"
+chmod 755 "$docroot"
+mkdir -m 755 "$tmp/nginx"
+cat >"$tmp/nginx.conf" <<END
+user root;
+daemon on;
+worker_processes 2;
+pid $tmp/nginx/pid;
+error_log $tmp/nginx/error.log;
+events { worker_connections 1024; }
+http {
+	access_log off;
+	client_body_temp_path $tmp/nginx;
+	proxy_temp_path $tmp/nginx;
+	fastcgi_temp_path $tmp/nginx;
+	uwsgi_temp_path $tmp/nginx;
+	scgi_temp_path $tmp/nginx;
+	server {
+		listen [::]:$port ipv6only=off;
+		listen 127.0.0.1:8081;
+		listen [::1]:8081;
+		root $docroot;
+	}
+}
+END
+nginx -c "$tmp/nginx.conf" || bail_out "nginx does not start"
+at_exit eval "kill \$(cat $tmp/nginx/pid)"
+wait_for 20 nc -z 127.0.0.1 8081 2>/dev/null || bail_out "nginx does not listen"
+
+# who: the server that answers.
+who() {
+	headers / | sed -n 's/^Server: \([a-z_]*\).*/\1/p'
+}
+
+# ---- who has the port
+
+if try_load; then
+	not_ok "a port that another server has is refused, unless it is taken over"
+	unload
+else
+	ok "a port that another server has is refused, unless it is taken over"
+fi
+load takeover=1
+ours=$(who)
+isnt_like "it is taken over" "$ours" nginx
+is "takeover reads back" "$(sysctl_get takeover)" 1
+sysctl_set stop 1
+is "when this server is stopped, the other one has it" "$(who)" nginx
+sysctl_set start 1
+is "when it is started, this one" "$(who)" "$ours"
+sysctl_set takeover 0
+sysctl_set stop 1
+sysctl_set start 1 2>/dev/null && not_ok "not without takeover" || ok "not without takeover"
+is "then the other one has it" "$(who)" nginx
+unload
+load takeover=1 address=127.0.0.1
+is "of one address" "$(who) $(curl -sSI "http://[::1]:$port/" | tr -d '\r' | sed -n 's/^Server: \([a-z_]*\).*/\1/p')" "$ours nginx"
+unload
+load takeover=1 address=::1
+is "of one address of IPv6" "$(who) $(curl -sSI "http://[::1]:$port/" | tr -d '\r' | sed -n 's/^Server: \([a-z_]*\).*/\1/p')" "nginx $ours"
+unload
+python3 - "$port" <<'END' &
+import socket, sys, time
+for address in "127.0.0.2", "0.0.0.0":
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((address, int(sys.argv[1]) + 10))
+    s.listen()
+    if address == "127.0.0.2":
+        s.close()
+time.sleep(600)
+END
+other=$!
+wait_for 10 nc -z 127.0.0.1 $((port + 10))
+if try_load takeover=1 "port=$((port + 10))"; then
+	not_ok "one that listens for IPv4 alone comes before: that is refused"
+	unload
+else
+	ok "one that listens for IPv4 alone comes before: that is refused"
+fi
+load takeover=1 "port=$((port + 10))" address=127.0.0.1
+is "unless it is for an address" "$(curl -sSI "http://127.0.0.1:$((port + 10))/" | tr -d '\r' | sed -n 's/^Server: \([a-z_]*\).*/\1/p')" "$ours"
+unload
+kill $other
+
+# ---- under load
+
+# Where it comes from, if a request is lost: the stack's counters.
+stack() {
+	nstat -asz 2>/dev/null | awk '/Listen|Abort|Drop|ReqQFull|TCPMigrate|EstabResets|AttemptFails|OutRsts/ { print $1, $2 }'
+}
+touch "$tmp/go"
+load takeover=1
+sysctl_set clientport 8081
+stack >"$tmp/stack"
+python3 "$selftests/upgrade_client.py" "$port" "$docroot" "$tmp/go" >"$tmp/told" 2>"$tmp/errors" &
+clients=$!
+# A connection that was handed over stays where it is: others come after a while.
+while [ -e "$tmp/go" ]; do
+	wrk -t 1 -c 10 -d 2 "$url/10k.bin"
+	wrk -t 1 -c 10 -d 2 -H "Connection: close" "$url/1k.bin"
+done >"$tmp/wrk" 2>&1 &
+load=$!
+rounds=0 failed=0 slowest=0
+end=$((SECONDS + seconds))
+while [ $rounds -lt $most ] && [ $SECONDS -lt $end ]; do
+	sleep "0.$((rounds % 6 + 1))"
+	begin=${EPOCHREALTIME/./}
+	timeout 60 rmmod rust_tux || failed=$((failed + 1))
+	took=$((${EPOCHREALTIME/./} - begin))
+	echo "# rmmod: $((took / 1000)) ms"
+	[ $took -le $slowest ] || slowest=$took
+	sleep "0.0$((rounds % 4))"
+	try_load takeover=1 start=0 || failed=$((failed + 1))
+	sysctl_set clientport 8081
+	sysctl_set start 1 || failed=$((failed + 1))
+	rounds=$((rounds + 1))
+done
+rm "$tmp/go"
+wait $load
+wait $clients || not_ok "the clients end well" "$(cat "$tmp/errors")"
+is "replaced $rounds times" "$failed" 0
+echo "# the slowest rmmod took $((slowest / 1000)) ms"
+diff "$tmp/stack" <(stack) | sed 's/^/# /'
+cat "$tmp/nginx/error.log" | head -n 20 | sed 's/^/# /'
+python_checks "$tmp/told" "$tmp/wrk" "$ours" "$rounds" <<'END'
+import collections
+import json
+import re
+import sys
+from http_client import *
+
+told, lost = collections.Counter(), []
+with open(sys.argv[1]) as lines:
+    for line in lines:
+        one = json.loads(line)
+        told.update(one["told"])
+        lost += one["lost"]
+print("#", dict(told))
+for one in lost[:40]:
+    print("# lost:", one)
+is_("no request is lost", dict(collections.Counter(one[3] for one in lost)), {})
+true("both servers had their share", told[sys.argv[3]] > 20 and told["nginx"] > 20, dict(told))
+wrk = open(sys.argv[2]).read()
+print("# wrk:", sum(map(int, re.findall("([0-9]+) requests in", wrk))), "responses")
+is_("wrk knows of no error", re.findall("Socket errors.*|Non-2xx.*", wrk), [])
+true("there were some rounds", int(sys.argv[4]) >= 3, sys.argv[4])
+END
+done_testing
