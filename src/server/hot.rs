@@ -247,7 +247,9 @@ impl Hot<'_, '_> {
         let len = octets.len();
         // What is the last response of this connection is none of another's.
         if len > REQUEST_LEN || is_last {
-            return self.answer(None, is_last, fragments, rest);
+            let (filled, left) = self.answer(None, is_last, fragments)?;
+            *rest = left;
+            return Some(filled);
         }
         let hash = self.hasher.octets(octets);
         let second = self.workspace.moment.seconds;
@@ -267,7 +269,9 @@ impl Hot<'_, '_> {
                 is_persistent: ready.form.is_persistent,
             });
         }
-        self.answer(Some(hash), is_last, fragments, rest)
+        let (filled, left) = self.answer(Some(hash), is_last, fragments)?;
+        *rest = left;
+        Some(filled)
     }
 
     /// Whether the next response is the last one that the connection may have.
@@ -276,17 +280,16 @@ impl Hot<'_, '_> {
         limit != 0 && self.state.requests.saturating_add(1) >= limit
     }
 
-    /// Reads a request, decides, and puts the response where [`Self::fill`] does.
-    /// `hash` is that of all octets that have come, if they are few; `is_last` says that the
-    /// connection may have no other response.
+    /// Reads a request, decides, and puts the response into `fragments`; returns what they don't have
+    /// of its content, too. `None` if a worker has to answer. `hash` is that of all octets that have
+    /// come, if they are few; `is_last` says that the connection may have no other response.
     #[inline(never)]
     fn answer(
         &mut self,
         hash: Option<Hash>,
         is_last: bool,
         fragments: &mut Fragments,
-        rest: &mut Option<Content>,
-    ) -> Option<Filled> {
+    ) -> Option<(Filled, Option<Content>)> {
         let keeps_sums = self.stream.is_summing();
         let workspace = &mut *self.workspace;
         let room = self.stream.send_room();
@@ -343,7 +346,7 @@ impl Hot<'_, '_> {
         };
         let mut len = planned.len;
         let mut content = planned.content;
-        *rest = begin(&document.file, content, room, fragments)?;
+        let rest = begin(&document.file, content, room, fragments)?;
         // A short response is ready with its content, where copies are allowed.
         let is_short = fragments.len() as u64 <= READY_LEN && rest.is_none();
         if is_short && entry.allows_copies() {
@@ -369,11 +372,12 @@ impl Hot<'_, '_> {
                 }
             }
         }
-        Some(Filled {
+        let filled = Filled {
             request_len: head_len,
             status: planned.status,
             is_persistent: planned.is_persistent,
-        })
+        };
+        Some((filled, rest))
     }
 }
 
