@@ -120,17 +120,17 @@ path() {
 	python_checks "$@" < <(cat "$tmp/far.py" "$tmp/path.py")
 }
 
-rounds=4
-[ $debug = 0 ] || rounds=2
+rounds=4 ways=3
+[ $debug = 0 ] || rounds=1 ways=2
 sysctl_set checksums 1
-path "without a queue" $rounds 3
+path "without a queue" $rounds $ways
 ip link set server mtu 1399
-path "odd segments" $rounds 3
+path "odd segments" $rounds $ways
 ip link set server mtu 1500
 check "a queue" tc qdisc replace dev server root fq
-path "fair queueing" $rounds 3
+path "fair queueing" $rounds $ways
 ip link set server gso_max_segs 1
-path "one segment at a time" $rounds 3
+path "one segment at a time" $rounds $ways
 ip link set server gso_max_segs 65535
 lossy() {
 	in_client nft -f - <<END
