@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Clients that look at every response, while servers come and go behind the same port.
 
-	upgrade_client.py PORT DOCROOT GO
+	upgrade_client.py PORT DOCROOT GO CONNECTIONS
 
-They run until there is no file GO any more, then finish what they have begun. What they tell is a
+They are two processes with CONNECTIONS each. They run until there is no file GO any more, then
+finish what they have begun. What they tell is a
 line of JSON: how many connections there were, how many responses of each server, and each request that
 was lost, by what it was lost to. The files in DOCROOT are what is asked for.
 """
@@ -19,8 +20,7 @@ import sys
 import time
 
 PROCESSES = 2
-CONNECTIONS = 12  # of each process
-PATIENCE = 20  # seconds without an octet
+PATIENCE = 100  # seconds without an octet
 
 
 class Lost(Exception):
@@ -124,7 +124,7 @@ class Client:
         return fields.get(b"connection", b"").lower() == b"close"
 
 
-def run(process, port, files, go):
+def run(process, port, files, go, connections):
     told = collections.Counter()
     lost = []
     poll = selectors.DefaultSelector()
@@ -140,9 +140,9 @@ def run(process, port, files, go):
         if not is_over:
             begin(client)
 
-    for number in range(CONNECTIONS):
+    for number in range(connections):
         address = ("127.0.0.1", "::1")[(number // 6 + process) % 2]
-        begin(Client(number + CONNECTIONS * process, (address, port), files, told))
+        begin(Client(number + connections * process, (address, port), files, told))
     while poll.get_map():
         is_over = is_over or not os.path.exists(go)
         for key, _ in poll.select(1):
@@ -177,7 +177,7 @@ def main():
     for process in range(PROCESSES):
         pid = os.fork()
         if pid == 0:
-            run(process, port, files, go)
+            run(process, port, files, go, int(sys.argv[4]))
             os._exit(0)
         pids.append(pid)
     return int(any(os.waitpid(pid, 0)[1] for pid in pids))
