@@ -26,6 +26,7 @@ mod content;
 mod directory;
 mod dispatch;
 mod drain;
+mod failsafe;
 mod held;
 mod hot;
 mod job;

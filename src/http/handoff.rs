@@ -75,6 +75,8 @@ reasons! {
     Forbidden => "forbidden";
     /// Every connection is for the backing server now.
     Everything => "everything";
+    /// The connection is new, and this server in trouble.
+    FailSafe => "failsafe";
     /// The connection waits for a request, and nobody is here any more who would answer it.
     Idle => "idle";
 }

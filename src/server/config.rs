@@ -151,6 +151,9 @@ pub(crate) struct Config {
     pub(crate) handoff_forbidden: u32,
     /// Whether everything is for the backing server.
     pub(crate) all_userspace: u32,
+    /// Seconds that a worker may let others wait before the backing server gets those who come; 0
+    /// if it never does.
+    pub(crate) failsafe_timeout: u32,
     /// Whether a query is ignored, or its request is for the backing server: 2 or 0.
     pub(crate) ignore_query: u32,
     /// The texts that make a path one for the backing server.
@@ -287,6 +290,7 @@ impl Config {
             handoff_not_found: 1,
             handoff_forbidden: 1,
             all_userspace: 0,
+            failsafe_timeout: 5,
             ignore_query: 0,
             dynamic: first(Dynamic::DEFAULT, context)?,
             threads: checked("threads", THREADS, given.threads)?,

@@ -131,6 +131,11 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
     if state.scanned > 0 {
         return false;
     }
+    // A worker hands it over, if it can.
+    let is_new = state.requests == 0;
+    if is_new && shared.failsafe().is_on(workspace.now) && !worker.is_stalled(workspace.now) {
+        return false;
+    }
     stream.set_summing(workspace.config.checksums != 0);
     let was_idle = stream.is_send_queue_empty();
     let mut hot = Hot {

@@ -261,6 +261,12 @@ static KNOBS: &[Knob] = &[
     number!(handoff_not_found, &[c"handoff_not_found"], SWITCH, Now),
     number!(handoff_forbidden, &[c"handoff_forbidden"], SWITCH, Now),
     number!(all_userspace, &[c"all_userspace"], SWITCH, Now),
+    number!(
+        failsafe_timeout,
+        &[c"failsafe_timeout"],
+        OPTIONAL_SECONDS,
+        Now
+    ),
     Knob::new(&[c"ignore_query"], IGNORE_QUERY),
     Knob::new(&[c"dynamic"], DYNAMIC),
     number!(threads, &[c"threads"], THREADS, NextStart),

@@ -11,6 +11,7 @@ use super::stats::Counter;
 use super::worker::Worker;
 use crate::linux::callbacks::Accept;
 use crate::linux::cpu;
+use crate::linux::time;
 use kernel::cpu::{
     nr_cpu_ids,
     CpuId, //
@@ -74,11 +75,31 @@ impl Acceptor {
     }
 }
 
+impl Acceptor {
+    /// A worker for this CPU or, if it is in trouble, any one that isn't, which can hand over.
+    fn able_worker(&self) -> Option<&Arc<Worker>> {
+        let worker = self.worker()?;
+        if !self.shared.failsafe().is_armed() {
+            return Some(worker);
+        }
+        let now = time::monotonic_seconds();
+        if !worker.is_stalled(now) {
+            return Some(worker);
+        }
+        let failsafe = self.shared.failsafe();
+        failsafe.set(now, Counter::FailsafeStalled, worker.counters());
+        let others = self.workers.iter();
+        let mut able = others.filter(|other| !other.is_stalled(now));
+        // If all are, there is nobody who could hand over.
+        Some(able.next().unwrap_or(worker))
+    }
+}
+
 impl Accept for Acceptor {
     type Connection = Connection;
 
     fn admit(&self) -> Option<Connection> {
-        let worker = self.worker()?;
+        let worker = self.able_worker()?;
         let Some(admission) = Admission::new(worker) else {
             worker.counters().count(Counter::Delayed);
             return None;

@@ -41,7 +41,8 @@ impl Running {
         memory: &Arc<Memory<Connection>>,
         may_sleep: &MaySleep,
     ) -> Result<Self> {
-        let shared = Shared::new(config, storage, memory, may_sleep)?;
+        let failsafe = statistics.failsafe();
+        let shared = Shared::new(config, storage, failsafe, memory, may_sleep)?;
         let mut running = Self {
             shrinker: None,
             shared,

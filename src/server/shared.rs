@@ -5,6 +5,7 @@
 use super::config::Config;
 use super::connection::Connection;
 use super::directory;
+use super::failsafe::Failsafe;
 use super::listener::Acceptor;
 use super::stats::{
     Counter,
@@ -82,6 +83,7 @@ pub(super) struct Shared {
     storage: Arc<Storage>,
     memory: Arc<Memory<Connection>>,
     listings: Arc<directory::Memory>,
+    failsafe: Arc<Failsafe>,
 }
 
 impl Shared {
@@ -90,6 +92,7 @@ impl Shared {
     pub(super) fn new(
         config: &Arc<Config>,
         storage: &Arc<Storage>,
+        failsafe: &Arc<Failsafe>,
         memory: &Arc<Memory<Connection>>,
         may_sleep: &MaySleep,
     ) -> Result<Arc<Self>> {
@@ -124,6 +127,7 @@ impl Shared {
                 storage: storage.clone(),
                 memory: memory.clone(),
                 listings,
+                failsafe: failsafe.clone(),
             }),
             GFP_KERNEL,
         )
@@ -133,6 +137,7 @@ impl Shared {
     pub(super) fn configure(&self, config: &Arc<Config>) {
         let max_connect = i64::from(config.max_connect);
         let raised = self.max_connect.xchg(max_connect, Relaxed) < max_connect;
+        self.failsafe.configure(config);
         *self.config.lock() = config.clone();
         self.generation.fetch_add(1, Full);
         if raised {
@@ -170,6 +175,11 @@ impl Shared {
     /// Who may make file systems wait.
     pub(super) fn storage(&self) -> &Arc<Storage> {
         &self.storage
+    }
+
+    /// Whether the server is in trouble.
+    pub(super) fn failsafe(&self) -> &Failsafe {
+        &self.failsafe
     }
 
     /// What listings take their memory from.

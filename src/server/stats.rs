@@ -6,12 +6,14 @@
 //! adds up. The sums are those of no single moment, and each of them only grows, as long as the
 //! module is loaded.
 
+use super::failsafe::Failsafe;
 use super::storage::Storage;
 use crate::http::bad_request::BadRequest;
 use crate::http::handoff;
 use crate::http::status::Status;
 use crate::linux::checksum;
 use crate::linux::proc::Show;
+use crate::linux::time;
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;
 use kernel::seq_print;
@@ -122,6 +124,10 @@ counters! {
     HandoffWaited => "handoff_waited";
     /// Requests that have waited for it in vain.
     HandoffFailed => "handoff_failed";
+    /// Times that the backing server began to get those who come, because memory was short.
+    FailsafeMemory => "failsafe_out_of_memory";
+    /// Times that it did because a worker did not look after those who waited.
+    FailsafeStalled => "failsafe_stalled_worker";
     /// Listening sockets that somebody closed under us, and that were made anew.
     ListenerRepairs => "listener_repairs";
     /// Times that this could not be done.
@@ -264,6 +270,7 @@ pub(crate) struct Statistics {
     workers: KVec<Arc<Counters>>,
     storage: Arc<Storage>,
     kept: Arc<Kept>,
+    failsafe: Arc<Failsafe>,
 }
 
 impl Statistics {
@@ -276,10 +283,12 @@ impl Statistics {
             workers.push_within_capacity(counters).map_err(|_| EINVAL)?;
         }
         let kept = Arc::new(Kept::new(), GFP_KERNEL)?;
+        let failsafe = Arc::new(Failsafe::new(), GFP_KERNEL)?;
         Ok(Self {
             workers,
             storage,
             kept,
+            failsafe,
         })
     }
 
@@ -292,6 +301,11 @@ impl Statistics {
     /// How much is kept.
     pub(super) fn kept(&self) -> &Arc<Kept> {
         &self.kept
+    }
+
+    /// Whether the server is in trouble.
+    pub(super) fn failsafe(&self) -> &Arc<Failsafe> {
+        &self.failsafe
     }
 
     /// The sum over the workers.
@@ -314,6 +328,8 @@ impl Show for Statistics {
         seq_print!(out, "storage_running {}\n", storage.running);
         seq_print!(out, "storage_waiting {}\n", storage.waiting);
         seq_print!(out, "storage_abandoned {}\n", storage.abandoned);
+        let is_failsafe = self.failsafe.is_on(time::monotonic_seconds());
+        seq_print!(out, "failsafe {}\n", u32::from(is_failsafe));
         seq_print!(out, "cached_documents {}\n", self.kept.documents());
         seq_print!(out, "cached_octets {}\n", self.kept.octets());
         let sums = checksum::counts();

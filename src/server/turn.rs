@@ -257,6 +257,7 @@ impl<'a> Turn<'a> {
     #[inline(never)]
     fn was_not_read(&mut self, is_untouched: bool, error: Error) -> Next {
         let (counter, reason) = if error == ENOMEM {
+            self.worker.lacks_memory(self.local.now);
             (Counter::OutOfMemory, dispatch::busy())
         } else {
             let detail = "The file can't be read.";

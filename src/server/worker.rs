@@ -51,6 +51,8 @@ pub(crate) struct Worker {
     queue: Queue<Connection>,
     /// Whether somebody on the queue has asked for a turn at once.
     is_wanted: Atomic<i32>,
+    /// Since which second that is so.
+    wanted_since: Atomic<u64>,
     /// Whether the thread looks at its queue within a tick, without being woken.
     is_near: Atomic<i32>,
     thread: SetOnce<ARef<Task>>,
@@ -98,6 +100,7 @@ impl Worker {
             counters,
             queue: Queue::new(),
             is_wanted: Atomic::new(0),
+            wanted_since: Atomic::new(0),
             is_near: Atomic::new(0),
             thread: SetOnce::new(),
             is_over: Atomic::new(0),
@@ -134,9 +137,25 @@ impl Worker {
         // ORDERING: Full, against `serve()`: whoever finds this set leaves what it has queued to
         // the one who has woken the thread, which takes the queue after it has cleared this. To
         // find it set a load is enough, behind a full barrier of `push()`.
-        if self.is_wanted.load(Relaxed) == 0 && self.is_wanted.xchg(1, Full) == 0 {
-            self.wake();
+        if self.is_wanted.load(Relaxed) == 0 {
+            self.wanted_since.store(time::monotonic_seconds(), Relaxed);
+            if self.is_wanted.xchg(1, Full) == 0 {
+                self.wake();
+            }
         }
+    }
+
+    /// Whether the thread has let those who want it wait for too long, now that it is the second
+    /// `now`.
+    pub(super) fn is_stalled(&self, now: u64) -> bool {
+        let since = self.wanted_since.load(Relaxed);
+        self.is_wanted.load(Relaxed) != 0 && self.shared.failsafe().is_stalled(since, now)
+    }
+
+    /// Takes note that memory lacked in the second `now`.
+    pub(super) fn lacks_memory(&self, now: u64) {
+        let failsafe = self.shared.failsafe();
+        failsafe.set(now, Counter::FailsafeMemory, &self.counters);
     }
 
     /// Wakes the thread.
@@ -211,6 +230,9 @@ impl Worker {
             drop(locked);
             local.wheel.remove(sock);
             self.count_drained(local);
+            if why == Counter::OutOfMemory {
+                self.lacks_memory(local.workspace.now);
+            }
             return self.finish(sock, how, why, may_sleep);
         }
         // What was set in softirq may be earlier than what the wheel was told.

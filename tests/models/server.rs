@@ -8,6 +8,8 @@ pub(crate) mod connection;
 mod content;
 mod directory;
 pub(crate) mod dispatch;
+#[path = "../../src/server/failsafe.rs"]
+mod failsafe;
 mod hot;
 #[path = "../../src/server/job.rs"]
 mod job;
@@ -40,6 +42,7 @@ use crate::linux::proc::Show;
 use crate::linux::sock::Memory;
 use config::Config;
 use connection::Connection;
+use failsafe::Failsafe;
 use job::Closing;
 use kernel::prelude::GFP_KERNEL;
 use kernel::seq_file::SeqFile;
@@ -59,6 +62,11 @@ use storage::{
 /// The memory of connections.
 fn memory() -> Arc<Memory<Connection>> {
     Arc::new(Memory::new(c"").expect("memory"), GFP_KERNEL).expect("memory")
+}
+
+/// Nobody would help.
+fn failsafe() -> Arc<Failsafe> {
+    Arc::new(Failsafe::new(), GFP_KERNEL).expect("memory")
 }
 
 /// A server that runs, without what the sysctls do.
@@ -165,7 +173,13 @@ impl Files {
     pub(crate) fn new(places: u32, lanes: usize) -> Self {
         let config = Arc::new(Config::new(1, 1), GFP_KERNEL).expect("memory");
         let keeper = Keeper::new(places, lanes).expect("memory");
-        let shared = Shared::new(&config, keeper.storage(), &memory(), &MaySleep::begin());
+        let shared = Shared::new(
+            &config,
+            keeper.storage(),
+            &failsafe(),
+            &memory(),
+            &MaySleep::begin(),
+        );
         Self {
             shared: shared.expect("memory"),
             keeper,
@@ -219,7 +233,13 @@ impl Room {
     pub(crate) fn new() -> Self {
         let config = Arc::new(Config::new(1, 1), GFP_KERNEL).expect("memory");
         let keeper = Keeper::new(1, 1).expect("memory");
-        let shared = Shared::new(&config, keeper.storage(), &memory(), &MaySleep::begin());
+        let shared = Shared::new(
+            &config,
+            keeper.storage(),
+            &failsafe(),
+            &memory(),
+            &MaySleep::begin(),
+        );
         Self(shared.expect("memory"), Rc::new(keeper))
     }
 

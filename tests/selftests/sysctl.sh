@@ -34,6 +34,7 @@ drain_timeout 644 root
 dynamic 644 root
 error_pages 644 root
 extra_header 644 root
+failsafe_timeout 644 root
 fastpath 644 root
 generate_cache_control 644 root
 generate_etags 644 root
@@ -117,6 +118,7 @@ numbers = (
     (["handoff_not_found"], 1, 0, 1, True),
     (["handoff_forbidden"], 1, 0, 1, True),
     (["all_userspace"], 0, 0, 1, True),
+    (["failsafe_timeout"], 5, 0, 86400, True),
     (["threads"], 0, 0, 1024, False),
     (["max_connect", "maxconnect"], 10000, 1, 4194304, True),
     (["max_backlog"], 2048, 1, 65535, False),

@@ -44,7 +44,7 @@ impl Turn<'_> {
         if refused == Refused::Changed {
             return Next::Again;
         }
-        if *why == handoff::Reason::Idle {
+        if matches!(why, handoff::Reason::Idle | handoff::Reason::FailSafe) {
             return self.stay(refused);
         }
         let seconds = u64::from(self.local.config.handoff_timeout);

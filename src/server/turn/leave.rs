@@ -6,6 +6,9 @@
 //! doesn't take them, or there is none, one without a request is closed. But a request that has
 //! begun is waited for and answered here, as is the first of a connection: its client has no other
 //! one to ask again. That response says that it is the last.
+//!
+//! While the server is in trouble, new connections go to the backing server in the same way; if that
+//! doesn't take them, they stay.
 
 use super::super::connection::{
     Phase,
@@ -29,6 +32,10 @@ impl Turn<'_> {
         if config.hands_all_over() {
             return Some(self.begin_handover(Reason::Everything));
         }
+        let failsafe = self.worker.shared().failsafe();
+        if self.state.requests == 0 && failsafe.is_on(self.local.now) && !config.is_last {
+            return Some(self.begin_handover(Reason::FailSafe));
+        }
         if !config.is_last {
             return None;
         }
@@ -39,17 +46,21 @@ impl Turn<'_> {
         self.end_idle()
     }
 
-    /// Goes on with a connection that the backing server has `refused` when this one was stopped.
+    /// Goes on with a connection that the backing server has `refused`, but that has nothing that
+    /// only the backing server can answer.
     pub(super) fn stay(&mut self, refused: Refused) -> Next {
         self.state.phase = Phase::Receiving;
         let may_have_room = matches!(refused, Refused::Full | Refused::NoMemory);
-        if may_have_room && self.stream.unread() == 0 {
+        if self.local.config.is_last && may_have_room && self.stream.unread() == 0 {
             return Next::Later;
         }
         if let Some(next) = self.end_idle() {
             return next;
         }
-        self.wait(Timer::Header);
+        // The time of a head that has begun goes on.
+        if self.state.timer != Timer::Header {
+            self.wait(Timer::Header);
+        }
         match self.receive(None, true) {
             Next::Go => Next::Again,
             next => next,
@@ -58,7 +69,8 @@ impl Turn<'_> {
 
     /// Ends the connection, if nobody misses it.
     fn end_idle(&self) -> Option<Next> {
-        let is_idle = self.state.requests > 0 && self.stream.unread() == 0;
+        let is_last = self.local.config.is_last;
+        let is_idle = is_last && self.state.requests > 0 && self.stream.unread() == 0;
         is_idle.then_some(Next::End(Close::Orderly, Counter::Closed))
     }
 }

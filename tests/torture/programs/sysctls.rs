@@ -83,6 +83,7 @@ const ALL: &[(&[&str], Takes)] = &[
     (&["ignore_query"], Text),
     (&["dynamic"], Text),
     (&["all_userspace"], Number(0, 1)),
+    (&["failsafe_timeout"], Number(0, 86_400)),
     (&["fastpath"], Number(0, 1)),
     (&["max_cached_documents"], Number(0, 4_194_304)),
     (&["max_cached_memory"], Number(0, 4_294_967_295)),
