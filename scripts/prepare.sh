@@ -9,7 +9,7 @@
 #
 #   root   Debian 13 build root with the stock kernel, its source and the
 #          compilers it was built with (700 MB to fetch, 6 GB on disk)
-#   guest  user space of the virtual machine (90 MB to fetch, 1 GB on disk)
+#   guest  user space of the virtual machine (105 MB to fetch, 1 GB on disk)
 #   debug  checking kernel: KASAN, lockdep, kmemleak, ... (25 minutes of CPU)
 #   kcsan  another one, that looks for data races (15 minutes of CPU)
 #   --clean   removes all of it again
@@ -314,7 +314,7 @@ make_guest() {
 	vm_packages
 	image=$(guest_image)
 	[ ! -e "$image" ] || return 0
-	step guest "Making the user space of the virtual machine (1 minute, 90 MB to fetch)" \
+	step guest "Making the user space of the virtual machine (1 minute, 105 MB to fetch)" \
 		bootstrap_guest "$image"
 }
 

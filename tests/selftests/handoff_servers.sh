@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Hand-off to nginx and Apache as Debian has them: who has asked, uploads, upgrades,
-# reloads under load, and connections that outlive the module.
+# Hand-off to nginx, Apache and Node.js as Debian has them: who has asked, uploads,
+# upgrades, reloads under load, and connections that outlive the module.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -26,6 +26,7 @@ python3 "$selftests/backing_server.py" --port 8090 >/dev/null &
 app=$!
 at_exit kill $app
 
+# nginx_conf WORKERS OPTION [IPV4 IPV6]
 nginx_conf() {
 	cat >"$tmp/nginx.conf" <<END
 user root;
@@ -45,9 +46,10 @@ http {
 	client_max_body_size 0;
 	keepalive_timeout 30;
 	server {
-		listen 0.0.0.0:8081 $2;
-		listen [::]:8081 ipv6only=on $2;
+		listen ${3:-0.0.0.0}:8081 $2;
+		listen [${4:-::}]:8081 ipv6only=on $2;
 		root $tmp/backing;
+		absolute_redirect off;
 		location /cgi-bin/ {
 			proxy_pass http://127.0.0.1:8090;
 			proxy_http_version 1.1;
@@ -80,7 +82,7 @@ DocumentRoot $tmp/backing
 ScriptAlias /cgi-bin/ $tmp/backing/cgi-bin/
 MaxKeepAliveRequests 0
 KeepAliveTimeout 30
-<VirtualHost *:8080>
+<VirtualHost *:8080 127.0.0.1:8081 [::1]:8081>
 	Redirect /virtual /of-the-front
 </VirtualHost>
 $([ "$2" != cgid ] || echo "ScriptSock $tmp/apache/cgisock")
@@ -108,18 +110,49 @@ logged() {
 	wait_for 5 grep -qE "$2" "$tmp/$1/log"
 }
 
+# How many requests of ab have failed.
+failures() {
+	awk '/^Failed requests/ { print $3 } /^Non-2xx/ { print "and", $3 }' "$tmp/ab" | tr '\n' ' '
+}
+
+# What is made of the port that the server takes for its own.
+redirection() {
+	case $1 in
+	nginx) like "$2: a redirection" "$(headers '/cgi-bin?x' -H 'Host: localhost')" '^Location: /cgi-bin/\?x' ;;
+	apache) like "$2: the virtual host is that of our port" "$(headers '/virtual?x' -H 'Host: localhost')" \
+		'^Location: http://localhost:8080/of-the-front\?x' ;;
+	esac
+}
+
+# A server that listens on one address takes that, and its port, for those of all
+# its connections, and doesn't ask the socket.
+on_loopback() {
+	local name=$1 label="$1, on loopback"
+	start_server "$name" || return
+	check_addresses "$label"
+	check "$label: the log has a client of IPv4" logged "$name" "^192\.0\.2\.1 [0-9]+ 8081 GET /other.html 200"
+	check "$label: the log has a client of IPv6" logged "$name" "^2001:db8::1 [0-9]+ 8081 GET /other.html 200"
+	redirection "$name" "$label"
+	stop_server "$name"
+}
+
+check_addresses() {
+	local address
+	for address in 127.0.0.1 192.0.2.1 '[::1]' '[2001:db8::1]'; do
+		is "$1: reached at $address" \
+			"$(curl -sS --max-time 20 "http://$address:$port/other.html?q")" "from the backing server"
+	done
+}
+
 # exercise NAME LABEL
 exercise() {
-	local name=$1 label=$2 sum upload address failed
+	local name=$1 label=$2 sum upload
 	sum=$(cksum <"$tmp/upload" | tr ' ' ' ')
 	is "$label: a file of ours" "$(get /)" index
 	is "$label: a file of its own" "$(get /other.html)" "from the backing server"
 	is "$label: what nobody has" "$(status /none)" 404
 	like "$label: who has answered that" "$(headers /none)" "^Server: ($name|${name^})"
-	for address in 127.0.0.1 192.0.2.1 '[::1]' '[2001:db8::1]'; do
-		[ "$(curl -sS --max-time 20 "http://$address:$port/other.html?q")" = "from the backing server" ] ||
-			not_ok "$label: reached at $address"
-	done
+	check_addresses "$label"
 	check "$label: the log has a client of IPv4" logged "$name" "^192\.0\.2\.1 [0-9]+ 8080 GET /other.html 200"
 	check "$label: the log has a client of IPv6" logged "$name" "^2001:db8::1 [0-9]+ 8080 GET /other.html 200"
 	local_port=$((local_port + 1))
@@ -177,10 +210,8 @@ if name == "nginx":
                 wrong.append(bytes(c.unread))
             c.unread.clear()
         is_("%s: octets after it" % label, wrong, [])
-else:
-    response = ask("/virtual?x")
-    is_("%s: the virtual host is that of our port" % label, (response.status, response.get("Location", )), (302, "http://localhost:8080/of-the-front?x"))
 END
+	redirection "$name" "$label"
 	# Each on a connection of its own, while it is reloaded.
 	(
 		sleep 1
@@ -191,8 +222,7 @@ END
 	) &
 	ab -q -n "$requests" -c 16 "http://127.0.0.1:$port/other.html?a" >"$tmp/ab" 2>&1
 	wait $!
-	failed=$(awk '/^Failed requests/ { print $3 } /^Non-2xx/ { print "and", $3 }' "$tmp/ab" | tr '\n' ' ')
-	is "$label: $requests connections while it is reloaded" "$failed" "0 "
+	is "$label: $requests connections while it is reloaded" "$(failures)" "0 "
 }
 
 load
@@ -204,11 +234,94 @@ for how in "1" "2" "2 reuseport"; do
 	exercise nginx "nginx, workers $how"
 	stop_server nginx
 done
+nginx_conf 1 "" 127.0.0.1 ::1
+on_loopback nginx
 apache_conf event cgid 8081
 start_server apache && exercise apache "Apache, event" && stop_server apache
 apache_conf prefork cgi 0.0.0.0:8081
 sed -i 's/^Listen.*/Listen 0.0.0.0:8081\nListen [::]:8081/' "$tmp/apache.conf"
 start_server apache && exercise apache "Apache, prefork" && stop_server apache
+apache_conf event cgid 127.0.0.1:8081
+sed -i 's/^Listen.*/&\nListen [::1]:8081/' "$tmp/apache.conf"
+on_loopback apache
+
+# ---- Node.js
+
+# exercise_node ADDRESS
+exercise_node() {
+	local label="Node.js, on $1" node address mapped=
+	[ "$1" = 127.0.0.1 ] || mapped=::ffff:
+	node "$selftests/backing_server.mjs" "$1" 8081 &
+	node=$!
+	at_exit kill $node
+	wait_for 60 nc -z 127.0.0.1 8081 2>/dev/null
+	is "$label: a file of ours" "$(get /)" index
+	for address in 127.0.0.1 192.0.2.1 '[::1]' '[2001:db8::1]'; do
+		[ "$1" != 127.0.0.1 ] || [ "${address#[}" = "$address" ] || continue
+		like "$label: reached at $address" \
+			"$(curl -sS --max-time 20 "http://$address:$port/env?q")" "to=8080 method=GET content=0 "
+	done
+	local_port=$((local_port + 1))
+	like "$label: the client's own address and port" \
+		"$(in_client curl -sS --max-time 20 --local-port $local_port "http://192.0.2.1:$port/env")" \
+		"^peer=${mapped}192\.0\.2\.2 port=$local_port "
+	like "$label: an upload in chunks, after a 100" \
+		"$(get /env -T "$tmp/upload" -X POST -H 'Transfer-Encoding: chunked' -H 'Expect: 100-continue')" \
+		"method=POST content=4000000 sum=$(md5sum <"$tmp/upload" | cut -d' ' -f1)"
+	python_checks "$label" <<'END'
+import struct
+import sys
+from http_client import *
+label = sys.argv[1]
+large = open(os.path.join(docroot, b"50k.bin"), "rb").read()
+wrong = []
+for n in range(1, 20, 3):
+    with Connection("192.0.2.1") as c:
+        c.send(request("/50k.bin") * n + (request("/env") + request("/none?a")) * 3)
+        files = [c.response().body for _ in range(n)]
+        statuses = [c.response().status for _ in range(6)]
+        c.send(request("/env"))
+        if files != [large] * n or statuses != [200, 404] * 3 or c.response().status != 200:
+            wrong.append((n, [len(body) for body in files], statuses))
+is_("%s: files of both in one go, and one more request" % label, wrong, [])
+
+# What RFC 6455 4.2.2 has as its example of a key, and of what is made of it.
+def frame(octets):
+    mask = b"mask"
+    length = bytes([128 | len(octets)]) if len(octets) < 126 else b"\xfe" + struct.pack(">H", len(octets))
+    return b"\x82" + length + mask + bytes(octet ^ mask[n % 4] for n, octet in enumerate(octets))
+
+with Connection() as c:
+    first = b"with the request"
+    c.send(request("/socket", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==") + frame(first))
+    response = c.response()
+    is_("%s: a WebSocket" % label, (response.status, response.get("Sec-WebSocket-Accept")),
+        (101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="))
+    messages = [first] + [bytes([n]) * (n * 97 % 3000) for n in range(1, 40)]
+    for n, message in enumerate(messages):
+        if n:
+            c.send(frame(message))
+        head = frame(message)[1:4] if len(message) > 125 else bytes([128 | len(message)])
+        wanted = b"\x82" + bytes([head[0] & 127]) + head[1:] + message
+        while len(c.unread) < len(wanted) and c.more():
+            pass
+        if bytes(c.unread) != wanted:
+            wrong.append((n, bytes(c.unread[:20])))
+        c.unread.clear()
+    is_("%s: messages both ways" % label, wrong, [])
+END
+	ab -q -n "$requests" -c 16 "http://127.0.0.1:$port/same" >"$tmp/ab" 2>&1
+	is "$label: $requests connections" "$(failures)" "0 "
+	kill $node
+	wait $node 2>/dev/null
+}
+if command -v node >/dev/null; then
+	exercise_node 127.0.0.1
+	exercise_node ::
+else
+	skip "Node.js" "not installed"
+fi
 
 # ---- connections that outlive the module
 
