@@ -100,11 +100,11 @@ pub(crate) struct Rules<'a> {
 }
 
 /// Why `request` is for the backing server whatever is at its path; `None` if it isn't. `path` is
-/// its path, whose media type is `media_type`.
+/// its path, whose media type is `media_type`, if it has one that can say so.
 pub(crate) fn reason(
     request: &Request<'_>,
     path: &Path<'_>,
-    media_type: &[u8],
+    media_type: Option<&[u8]>,
     rules: &Rules<'_>,
 ) -> Option<Reason> {
     if !matches!(request.method, request::Method::Get | request::Method::Head) {
@@ -119,7 +119,7 @@ pub(crate) fn reason(
         Some(Reason::Query)
     } else if is_dynamic(path, rules.dynamic) {
         Some(Reason::Dynamic)
-    } else if media_type.eq_ignore_ascii_case(MEDIA_TYPE) {
+    } else if media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case(MEDIA_TYPE)) {
         Some(Reason::MediaType)
     } else {
         None
@@ -188,10 +188,12 @@ mod tests {
             },
             path => target::normalize(path, &mut room).unwrap(),
         };
-        let media_type: &[u8] = if path.name.ends_with(b".app") {
-            b"tux/Redirect"
+        let media_type: Option<&[u8]> = if path.name.ends_with(b".app") {
+            Some(b"tux/Redirect")
+        } else if path.name.ends_with(b".html") {
+            Some(b"text/html")
         } else {
-            b"text/html"
+            None
         };
         reason(&request, &path, media_type, rules)
     }

@@ -275,7 +275,7 @@ pub(super) fn hand_over(
     if !config.has_backing_server() {
         return None;
     }
-    let media_type = reply::media_type_of(config, path);
+    let media_type = reply::loaded_media_type_of(config, path);
     let rules = handoff::Rules {
         ignores_query: config.ignore_query != 0,
         dynamic: config.dynamic.texts(),

@@ -61,11 +61,16 @@ struct Place {
 impl MediaTypes {
     /// The media type of the file called `name`, which may have directories before it.
     pub(crate) fn of(&self, name: &[u8]) -> &[u8] {
-        let extension = media_type::extension(name);
-        match extension.and_then(|extension| self.look_up(extension)) {
+        match self.loaded(name) {
             Some(media_type) => media_type,
             None => media_type::of(name).as_bytes(),
         }
+    }
+
+    /// The same if it is that of the table that was loaded, which is found sooner: what is built in
+    /// is long.
+    pub(crate) fn loaded(&self, name: &[u8]) -> Option<&[u8]> {
+        self.look_up(media_type::extension(name)?)
     }
 
     /// The media type of an extension in the table that was loaded.

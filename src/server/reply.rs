@@ -156,8 +156,21 @@ enum Part {
 
 /// The media type of the file called `name`, or of the index of that directory.
 pub(super) fn media_type_of<'a>(config: &'a Config, path: &Path<'_>) -> &'a [u8] {
-    let name = if path.is_directory { INDEX } else { path.name };
-    config.media_types.of(name)
+    config.media_types.of(name_of(path))
+}
+
+/// The same if it was loaded; what is built in marks nothing for the backing server.
+pub(super) fn loaded_media_type_of<'a>(config: &'a Config, path: &Path<'_>) -> Option<&'a [u8]> {
+    config.media_types.loaded(name_of(path))
+}
+
+/// The name of the file, or of the index of the directory.
+fn name_of<'a>(path: &Path<'a>) -> &'a [u8] {
+    if path.is_directory {
+        INDEX
+    } else {
+        path.name
+    }
 }
 
 impl<'a> Reply<'a> {
