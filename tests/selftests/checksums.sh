@@ -142,11 +142,18 @@ table inet lossy {
 }
 END
 }
-check "every fifth segment is lost" lossy
-path "fair queueing and loss" 1 1
-tc qdisc del dev server root
-path "loss without a queue" 1 1
-in_client nft delete table inet lossy
+if lossy 2>"$tmp/nft"; then
+	path "fair queueing and loss" 1 1
+	tc qdisc del dev server root
+	path "loss without a queue" 1 1
+	in_client nft delete table inet lossy
+elif tc qdisc replace dev server root netem loss 20% 2>"$tmp/netem"; then
+	path "loss in a queue" 1 1
+	tc qdisc del dev server root
+else
+	skip "loss" "neither numgen nor netem"
+	tc qdisc del dev server root
+fi
 if tc qdisc replace dev server root netem delay 3ms 2ms reorder 20% duplicate 10% 2>"$tmp/netem"; then
 	path "delayed, in another order, and twice" 1 2
 	tc qdisc del dev server root
@@ -175,9 +182,9 @@ c.send(request("/10240"))
 c.response()
 sysctl("checksums", "0")
 before = sums()
-true("checksums=0: each octet is right", ask_all(Far(addresses[0])))
 c.send(request("/10240"))
-is_("on a connection from before, too", c.response().body, contents[10240])
+is_("checksums=0: a connection from before gets the right octets", c.response().body, contents[10240])
+true("checksums=0: each octet is right", ask_all(Far(addresses[0])))
 is_("checksums=0: nothing is summed", grown(before), [0, 0, 0])
 sysctl("checksums", "1")
 subprocess.run(("ethtool", "-K", "server", "tx", "on"), check=True, capture_output=True)
@@ -242,9 +249,12 @@ sysctl("checksums", "1")
 kept, copied, left = grown(before)
 print("# %d changes, %d answered, kept, copied, left" % (changes, sum(load.answered for load in loads)), kept, copied, left)
 is_("under changes each octet is right", [load.strange for load in loads], [0] * len(loads))
-true("under changes all are answered", min(load.answered for load in loads) > 20, [load.answered for load in loads])
+wanted = 4 if debug else 20
+true("under changes all are answered", min(load.answered for load in loads) > wanted, [load.answered for load in loads])
 is_("under changes no checksum is wrong", wrong_sums() - wrong, 0)
-true("under changes some are kept, some copied, some left", min(kept, copied, left) > 0, (kept, copied, left))
+# Nothing is kept ready where nothing is asked for twice in a second.
+of_all = (copied, left) if debug else (kept, copied, left)
+true("under changes there are segments of each kind", min(of_all) > 0, (kept, copied, left))
 END
 )
 
@@ -308,7 +318,7 @@ for size in 10240, 102400:
         is_(name + ": no checksum is wrong", wrong_sums() - wrong, 0)
         is_(name + ": no octet is from elsewhere", strange, 0)
         is_(name + ": nothing has changed unseen", stat()["cache_mismatched"] - mismatched, 0)
-        true(name + ": it is answered", answered > 20, answered)
+        true(name + ": it is answered", answered > (4 if debug else 20), answered)
         print("# %s: %d answered, kept, copied, left" % (name, answered), *grown(before))
         now = open(path, "rb").read()
         with Far(addresses[0]) as c:

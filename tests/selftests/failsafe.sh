@@ -30,6 +30,7 @@ set_for_now /proc/sys/kernel/sched_rt_runtime_us -1
 set_for_now /sys/kernel/debug/sched/fair_server/cpu0/runtime 0 ||
 	echo "# no fair server, or none that can be told"
 set_for_now /proc/sys/kernel/watchdog 0
+set_for_now /sys/module/workqueue/parameters/watchdog_thresh 0
 taskset -pc 1 $$ >/dev/null
 faults=0
 if [ "${RUST_TUX_KERNEL:-stock}" != stock ]; then
@@ -82,7 +83,7 @@ def once(target="/index.html"):
         except socket.timeout:
             return "silence"
 
-quiet = 10 if os.environ.get("RUST_TUX_KERNEL", "stock") != "stock" else 2  # seconds
+quiet = 5 if os.environ.get("RUST_TUX_KERNEL", "stock") != "stock" else 2  # seconds
 number = 0
 def cold():
     """A file that nobody has asked for yet: only a worker can answer."""
