@@ -8,7 +8,7 @@
 # dies or hangs is a failure, and so is anything it complains of.
 #
 # environment: TESTS="a.sh b.sh"  these only
-#              VM_TIMEOUT=SECONDS for the whole run (3000; debug: 4800)
+#              VM_TIMEOUT=SECONDS for the whole run (4200; debug: 4800)
 #              VM_JOBS=N          machines at a time, each with its share of the
 #                                 tests and 2 GiB (1; debug: 2)
 
@@ -17,7 +17,7 @@
 kernel=${1:-stock}
 case $kernel in
 -h | --help) usage; exit 0 ;;
-stock) timeout=${VM_TIMEOUT:-3000} jobs=${VM_JOBS:-1} ;;
+stock) timeout=${VM_TIMEOUT:-4200} jobs=${VM_JOBS:-1} ;;
 debug | kcsan) timeout=${VM_TIMEOUT:-4800} jobs=${VM_JOBS:-2} ;;
 *) die "unknown kernel $kernel (see --help)" ;;
 esac
