@@ -12,9 +12,10 @@ most=${TEST_ROUNDS:-12}
 seconds=${TEST_SECONDS:-40}
 connections=12
 drain=5
+patience=2 # seconds that wrk has for a response
 if [ "${RUST_TUX_KERNEL:-stock}" != stock ]; then
 	# Where all takes ten times as long, more is under way for longer.
-	seconds=$((seconds * 4)) connections=4 drain=60
+	seconds=$((seconds * 4)) connections=4 drain=60 patience=60
 fi
 echo index >"$docroot/index.html"
 head -c 1000 /dev/urandom >"$docroot/1k.bin"
@@ -119,8 +120,8 @@ python3 "$selftests/upgrade_client.py" "$port" "$docroot" "$tmp/go" $connections
 clients=$!
 # A connection that was handed over stays where it is: others come after a while.
 while [ -e "$tmp/go" ]; do
-	wrk -t 1 -c $connections -d 2 "$url/10k.bin"
-	wrk -t 1 -c $connections -d 2 -H "Connection: close" "$url/1k.bin"
+	wrk -t 1 -c $connections -d 2 --timeout $patience "$url/10k.bin"
+	wrk -t 1 -c $connections -d 2 --timeout $patience -H "Connection: close" "$url/1k.bin"
 done >"$tmp/wrk" 2>&1 &
 load=$!
 rounds=0 failed=0 slowest=0
