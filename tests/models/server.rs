@@ -69,6 +69,19 @@ fn failsafe() -> Arc<Failsafe> {
     Arc::new(Failsafe::new(), GFP_KERNEL).expect("memory")
 }
 
+/// What the parts of a server with one connection share, without the server.
+fn shared(keeper: &Keeper) -> Arc<Shared> {
+    let config = Arc::new(Config::new(1, 1), GFP_KERNEL).expect("memory");
+    let shared = Shared::new(
+        &config,
+        keeper.storage(),
+        &failsafe(),
+        &memory(),
+        &MaySleep::begin(),
+    );
+    shared.expect("memory")
+}
+
 /// A server that runs, without what the sysctls do.
 pub(crate) struct Server {
     statistics: Arc<Statistics>,
@@ -171,17 +184,9 @@ pub(crate) struct Files {
 impl Files {
     /// Without a server. The lane of any file system is one of `lanes`.
     pub(crate) fn new(places: u32, lanes: usize) -> Self {
-        let config = Arc::new(Config::new(1, 1), GFP_KERNEL).expect("memory");
         let keeper = Keeper::new(places, lanes).expect("memory");
-        let shared = Shared::new(
-            &config,
-            keeper.storage(),
-            &failsafe(),
-            &memory(),
-            &MaySleep::begin(),
-        );
         Self {
-            shared: shared.expect("memory"),
+            shared: shared(&keeper),
             keeper,
             places,
         }
@@ -231,16 +236,8 @@ pub(crate) struct Room(Arc<Shared>, Rc<Keeper>);
 impl Room {
     /// One place.
     pub(crate) fn new() -> Self {
-        let config = Arc::new(Config::new(1, 1), GFP_KERNEL).expect("memory");
         let keeper = Keeper::new(1, 1).expect("memory");
-        let shared = Shared::new(
-            &config,
-            keeper.storage(),
-            &failsafe(),
-            &memory(),
-            &MaySleep::begin(),
-        );
-        Self(shared.expect("memory"), Rc::new(keeper))
+        Self(shared(&keeper), Rc::new(keeper))
     }
 
     /// Takes a place. Returns whether there was one.
