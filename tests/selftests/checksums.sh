@@ -7,19 +7,13 @@
 
 . "$(dirname "$0")/lib.sh"
 
-[ -b "${RUST_TUX_SCRATCH:-}" ] || skip_all "no scratch disk"
 client_network || skip_all "no network namespace"
 ethtool -K server tx off >"$tmp/ethtool" 2>&1 || skip_all "the device always makes checksums"
 ethtool -k server | grep -q '^scatter-gather: on' || skip_all "the device takes no fragments"
 
 # Whole responses are kept ready only for file systems that are not in memory.
-mkdir "$tmp/disk" "$tmp/loop"
-mkfs.ext4 -q -F "$RUST_TUX_SCRATCH" && mount "$RUST_TUX_SCRATCH" "$tmp/disk" ||
-	bail_out "mounting the scratch disk"
-at_exit umount "$tmp/disk"
-docroot=$tmp/disk/site
-mkdir "$docroot"
-chmod 755 "$tmp/disk" "$docroot"
+scratch_docroot
+mkdir "$tmp/loop"
 for size in 1024 10240 102400; do
 	head -c $size /dev/urandom >"$docroot/$size"
 done
@@ -380,9 +374,7 @@ sysctl_set documentroot "$docroot"
 python_checks < <(
 	cat "$tmp/far.py"
 	cat <<'END'
-backing = subprocess.Popen(
-    ["python3", os.environ["PYTHONPATH"] + "/backing_server.py"], stdout=subprocess.PIPE, start_new_session=True)
-backing.stdout.readline()
+backing = Backing()
 sysctl("clientport", "8081")
 
 def ask_backing(c):
@@ -402,7 +394,6 @@ with Far(addresses[0]) as c:
     is_("the connection outlives the module", [ask_backing(c) for _ in range(20)], ["backing"] * 20)
     is_("its sums are right", wrong_sums() - wrong, 0)
 backing.kill()
-backing.wait()
 END
 )
 load

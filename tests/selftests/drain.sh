@@ -29,7 +29,6 @@ import sys
 import threading
 from http_client import *
 
-selftests = os.environ["PYTHONPATH"]
 tmp = os.environ["tmp"]
 has_netem = sys.argv[1] == "1"
 large = open(docroot.decode() + "/6m", "rb").read()
@@ -242,15 +241,6 @@ if has_netem:
 
 # ---- beside a backing server
 
-class Backing:
-    def __enter__(self):
-        self.process = subprocess.Popen(["python3", selftests + "/backing_server.py", "--epoll"], stdout=subprocess.PIPE)
-        assert self.process.stdout.readline() == b"ready\n"
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-
 def who(response):
     if response is None:
         return "nobody"
@@ -258,7 +248,7 @@ def who(response):
 
 sysctl("clientport", "8081")
 sysctl("handoff_timeout", "3")
-with Backing():
+with Backing("--epoll"):
     before = stat()
     idle, partial, new, pipelined = (Connection(receive_buffer=32768) for _ in range(4))
     idle.send(request("/a.txt"))

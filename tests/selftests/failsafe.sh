@@ -15,14 +15,6 @@ done
 modprobe debugfs 2>/dev/null
 mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug 2>/dev/null
 
-# set_for_now FILE VALUE
-set_for_now() {
-	local old
-	[ -w "$1" ] || return
-	old=$(cat "$1")
-	at_exit eval "echo $old >$1"
-	echo "$2" >"$1"
-}
 # What comes in is the first processor's; so the worker there gets it. That one has
 # something else to do, and the kernel doesn't see to it that others have their share.
 set_for_now /sys/class/net/lo/queues/rx-0/rps_cpus 1 || skip_all "no steering of packets"
@@ -43,17 +35,6 @@ import signal
 import subprocess
 import sys
 from http_client import *
-
-selftests = os.environ["PYTHONPATH"]
-
-class Backing:
-    def __enter__(self):
-        self.process = subprocess.Popen(["python3", selftests + "/backing_server.py", "--epoll"], stdout=subprocess.PIPE)
-        assert self.process.stdout.readline() == b"ready\n"
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
 
 class Hog:
     """Who doesn't give the first processor away."""
@@ -103,7 +84,7 @@ is_("before: this server answers", (once(), once(cold()), trouble()), (200, 200,
 
 # ---- a worker is stalled
 
-with Backing():
+with Backing("--epoll"):
     with Connection() as before, Connection() as waiting:
         before.send(request("/index.html"))
         before.response()
@@ -160,7 +141,7 @@ def fail(percent):
             file.write(str(percent))
 
 if sys.argv[1] == "1":
-    with Backing():
+    with Backing("--epoll"):
         sysctl("max_cached_documents", "0")
         is_("before: this server answers", who(ask("/1.txt")), 200)
         counted = stat()

@@ -6,16 +6,8 @@
 
 . "$(dirname "$0")/lib.sh"
 
-[ -b "${RUST_TUX_SCRATCH:-}" ] || skip_all "no scratch disk"
-
 # Whole responses are kept ready only for file systems that are not in memory.
-mkdir "$tmp/disk"
-mkfs.ext4 -q -F "$RUST_TUX_SCRATCH" && mount "$RUST_TUX_SCRATCH" "$tmp/disk" ||
-	bail_out "mounting the scratch disk"
-at_exit umount "$tmp/disk"
-docroot=$tmp/disk/site
-mkdir "$docroot"
-chmod 755 "$tmp/disk" "$docroot"
+scratch_docroot
 echo index >"$docroot/index.html"
 head -c 30000 /dev/urandom >"$docroot/30000"
 sync

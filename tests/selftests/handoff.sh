@@ -25,33 +25,9 @@ import threading
 import zlib
 from http_client import *
 
-selftests = os.environ["PYTHONPATH"]
 tmp = os.environ["tmp"]
 backing_port = 8081
 resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
-
-class Backing:
-    """A backing server."""
-
-    def __init__(self, *options):
-        self.process = subprocess.Popen(
-            ["python3", selftests + "/backing_server.py", *options], stdout=subprocess.PIPE, start_new_session=True)
-        assert self.process.stdout.readline() == b"ready\n"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.kill()
-
-    def kill(self):
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        self.process.stdout.close()
-
-    def signal(self, number):
-        os.killpg(self.process.pid, number)
 
 def seen(response):
     """What the backing server has seen, if it has answered."""

@@ -18,20 +18,8 @@ echo index >"$docroot/index.html"
 head -c 100000 /dev/urandom >"$docroot/100k.bin"
 mkdir -m 755 "$tmp/backing" "$tmp/nginx"
 echo backing >"$tmp/backing/other.html"
-cat >"$tmp/nginx.conf" <<END
-user root;
-daemon on;
-worker_processes 2;
-pid $tmp/nginx/pid;
-error_log $tmp/nginx/error.log;
-events { worker_connections 1024; }
-http {
+nginx_conf 2 <<END
 	access_log off;
-	client_body_temp_path $tmp/nginx;
-	proxy_temp_path $tmp/nginx;
-	fastcgi_temp_path $tmp/nginx;
-	uwsgi_temp_path $tmp/nginx;
-	scgi_temp_path $tmp/nginx;
 	server {
 		listen [::]:8081 ipv6only=off;
 		root $tmp/backing;
@@ -40,7 +28,6 @@ http {
 		listen 127.0.0.1:8082 reuseport;
 		root $tmp/backing;
 	}
-}
 END
 at_exit eval "kill \$(cat $tmp/nginx/pid)"
 

@@ -26,23 +26,11 @@ python3 "$selftests/backing_server.py" --port 8090 >/dev/null &
 app=$!
 at_exit kill $app
 
-# nginx_conf WORKERS OPTION [IPV4 IPV6]
-nginx_conf() {
-	cat >"$tmp/nginx.conf" <<END
-user root;
-daemon on;
-worker_processes $1;
-pid $tmp/nginx/pid;
-error_log $tmp/nginx/error.log;
-events { worker_connections 1024; }
-http {
+# nginx_backing WORKERS OPTION [IPV4 IPV6]
+nginx_backing() {
+	nginx_conf "$1" <<END
 	log_format who '\$remote_addr \$remote_port \$server_port \$request_method \$uri \$status';
 	access_log $tmp/nginx/log who;
-	client_body_temp_path $tmp/nginx;
-	proxy_temp_path $tmp/nginx;
-	fastcgi_temp_path $tmp/nginx;
-	uwsgi_temp_path $tmp/nginx;
-	scgi_temp_path $tmp/nginx;
 	client_max_body_size 0;
 	keepalive_timeout 30;
 	server {
@@ -57,7 +45,6 @@ http {
 			proxy_set_header Connection \$http_connection;
 		}
 	}
-}
 END
 }
 
@@ -229,12 +216,12 @@ load
 sysctl_set clientport 8081
 for how in "1" "2" "2 reuseport"; do
 	# shellcheck disable=SC2086
-	nginx_conf $how
+	nginx_backing $how
 	start_server nginx || continue
 	exercise nginx "nginx, workers $how"
 	stop_server nginx
 done
-nginx_conf 1 "" 127.0.0.1 ::1
+nginx_backing 1 "" 127.0.0.1 ::1
 on_loopback nginx
 apache_conf event cgid 8081
 start_server apache && exercise apache "Apache, event" && stop_server apache
@@ -325,7 +312,7 @@ fi
 
 # ---- connections that outlive the module
 
-nginx_conf 2
+nginx_backing 2
 start_server nginx
 python_checks <<'END'
 import subprocess

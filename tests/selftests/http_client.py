@@ -13,8 +13,10 @@ A test runs its checks through python_checks of lib.sh:
 
 import os
 import select
+import signal
 import socket
 import struct
+import subprocess
 import time
 
 port = int(os.environ.get("port", "8080"))
@@ -245,3 +247,27 @@ def put(name, content, mode=0o644):
         file.write(octets(content))
     os.chmod(path, mode)
     return path
+
+
+class Backing:
+    """A backing server: backing_server.py, with these options."""
+
+    def __init__(self, *options):
+        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "backing_server.py")
+        self.process = subprocess.Popen(["python3", program, *options], stdout=subprocess.PIPE, start_new_session=True)
+        assert self.process.stdout.readline() == b"ready\n"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+    def kill(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process.stdout.close()
+
+    def signal(self, number):
+        os.killpg(self.process.pid, number)

@@ -54,6 +54,11 @@
 #   in_client COMMAND...   runs COMMAND in that namespace
 #
 # Allocations that fail
+#   set_for_now FILE VALUE   writes it, and the old value at the end; 1 if it can't
+#   scratch_docroot  docroot is on the scratch disk, with an ext4; skips all if there
+#                    is none
+#   nginx_conf WORKERS   writes $tmp/nginx.conf: "http" has what standard input has;
+#                    nginx keeps its files in $tmp/nginx
 #   prepare_faults   the kernel's fault injection is for allocations of the module
 #                    alone, and fails none yet (probability 0); 1 if it has none.
 #                    Loads the module and unloads it.
@@ -331,6 +336,44 @@ no_faults() {
 # Faults are for allocations that have a function of the module among their
 # callers, or of its neighbourhood, where no other module is: the address
 # changes from one loading to the next. Those of kmemleak are its own.
+set_for_now() {
+	local old
+	[ -w "$1" ] && old=$(cat "$1") || return
+	at_exit eval "echo '$old' >$1"
+	echo "$2" >"$1"
+}
+
+scratch_docroot() {
+	[ -b "${RUST_TUX_SCRATCH:-}" ] || skip_all "no scratch disk"
+	mkdir "$tmp/disk"
+	mkfs.ext4 -q -F "$RUST_TUX_SCRATCH" && mount "$RUST_TUX_SCRATCH" "$tmp/disk" ||
+		bail_out "mounting the scratch disk"
+	at_exit umount "$tmp/disk"
+	docroot=$tmp/disk/site
+	mkdir "$docroot"
+	chmod 755 "$tmp/disk" "$docroot"
+}
+
+nginx_conf() {
+	mkdir -p "$tmp/nginx"
+	cat >"$tmp/nginx.conf" <<END
+user root;
+daemon on;
+worker_processes $1;
+pid $tmp/nginx/pid;
+error_log $tmp/nginx/error.log;
+events { worker_connections 1024; }
+http {
+	client_body_temp_path $tmp/nginx;
+	proxy_temp_path $tmp/nginx;
+	fastcgi_temp_path $tmp/nginx;
+	uwsgi_temp_path $tmp/nginx;
+	scgi_temp_path $tmp/nginx;
+$(cat)
+}
+END
+}
+
 prepare_faults() {
 	local faults=/sys/kernel/debug kind text kmemleak kmemleak_end size
 	[ -e $faults/failslab/require-start ] && [ -e $faults/fail_page_alloc ] &&

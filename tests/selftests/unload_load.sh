@@ -13,14 +13,6 @@ echo index >"$docroot/index.html"
 head -c 20000000 /dev/urandom >"$docroot/20m.bin"
 head -c 100000 /dev/urandom >"$docroot/100k.bin"
 
-# set_for_now FILE VALUE
-set_for_now() {
-	local old
-	[ -w "$1" ] || return
-	old=$(cat "$1")
-	at_exit eval "echo $old >$1"
-	echo "$2" >"$1"
-}
 set_for_now /proc/sys/net/ipv4/tcp_migrate_req 1
 set_for_now /proc/sys/net/ipv4/tcp_fin_timeout 3
 set_for_now /proc/sys/net/ipv4/tcp_orphan_retries 1

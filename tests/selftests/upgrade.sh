@@ -22,28 +22,14 @@ head -c 1000 /dev/urandom >"$docroot/1k.bin"
 head -c 10000 /dev/urandom >"$docroot/10k.bin"
 head -c 300000 /dev/urandom >"$docroot/300k.bin"
 chmod 755 "$docroot"
-mkdir -m 755 "$tmp/nginx"
-cat >"$tmp/nginx.conf" <<END
-user root;
-daemon on;
-worker_processes 2;
-pid $tmp/nginx/pid;
-error_log $tmp/nginx/error.log;
-events { worker_connections 1024; }
-http {
+nginx_conf 2 <<END
 	access_log off;
-	client_body_temp_path $tmp/nginx;
-	proxy_temp_path $tmp/nginx;
-	fastcgi_temp_path $tmp/nginx;
-	uwsgi_temp_path $tmp/nginx;
-	scgi_temp_path $tmp/nginx;
 	server {
 		listen [::]:$port ipv6only=off;
 		listen 127.0.0.1:8081;
 		listen [::1]:8081;
 		root $docroot;
 	}
-}
 END
 nginx -c "$tmp/nginx.conf" || bail_out "nginx does not start"
 at_exit eval "kill \$(cat $tmp/nginx/pid)"

@@ -6,9 +6,9 @@
 
 . "$(dirname "$0")/lib.sh"
 
-set_for_now /proc/sys/net/ipv4/tcp_fastopen 1543
-set_for_now /proc/sys/net/ipv4/tcp_tw_reuse 1
-set_for_now /proc/sys/net/ipv4/tcp_fin_timeout 3
+must_set_for_now /proc/sys/net/ipv4/tcp_fastopen 1543
+must_set_for_now /proc/sys/net/ipv4/tcp_tw_reuse 1
+must_set_for_now /proc/sys/net/ipv4/tcp_fin_timeout 3
 docroot_on_disk
 remember_sockets
 load

@@ -34,7 +34,7 @@
 #   was_fast         requests have been answered in softirq
 #   still_serves     the index is served within 10 s, and no connection, request
 #                    or work item stays behind
-#   set_for_now FILE VALUE   writes it, and the old value at the end
+#   must_set_for_now FILE VALUE   set_for_now, which has to succeed
 #   remember_sockets   takes note of what the stack has in memory, for
 #   no_sockets_left  after the module is gone: no socket of its port but in
 #                    TIME-WAIT, none in use, no thread, and no object of the
@@ -129,10 +129,8 @@ still_serves() {
 	fi
 }
 
-set_for_now() {
-	local old
-	old=$(cat "$1") && at_exit eval "echo '$old' >$1" && echo "$2" >"$1" ||
-		not_ok "$1 can be set to $2"
+must_set_for_now() {
+	set_for_now "$1" "$2" || not_ok "$1 can be set to $2"
 }
 
 # sockets_in_use: of both families, and orphans.

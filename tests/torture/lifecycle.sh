@@ -10,12 +10,12 @@
 
 client_network || skip_all "no network namespace"
 ip route add 198.18.0.0/15 via 192.0.2.2 dev server
-set_for_now /proc/sys/net/ipv4/tcp_migrate_req 1
-set_for_now /proc/sys/net/ipv4/tcp_fin_timeout 3
-set_for_now /proc/sys/net/ipv4/tcp_orphan_retries 1
-set_for_now /proc/sys/net/ipv4/tcp_synack_retries 1
-set_for_now /proc/sys/net/ipv4/tcp_tw_reuse 1
-set_for_now /proc/sys/net/ipv4/tcp_fastopen 1543
+must_set_for_now /proc/sys/net/ipv4/tcp_migrate_req 1
+must_set_for_now /proc/sys/net/ipv4/tcp_fin_timeout 3
+must_set_for_now /proc/sys/net/ipv4/tcp_orphan_retries 1
+must_set_for_now /proc/sys/net/ipv4/tcp_synack_retries 1
+must_set_for_now /proc/sys/net/ipv4/tcp_tw_reuse 1
+must_set_for_now /proc/sys/net/ipv4/tcp_fastopen 1543
 
 # A disk that is slow to read, and whose files are forgotten all the time: some
 # requests wait for it.

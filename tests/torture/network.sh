@@ -19,9 +19,9 @@ mac_of() {
 ip neigh replace 192.0.2.2 lladdr "$(mac_of client in_client)" dev server nud permanent
 ip -n client neigh replace 192.0.2.1 lladdr "$(mac_of server)" dev client nud permanent
 
-set_for_now /proc/sys/net/ipv4/tcp_fin_timeout 3
-set_for_now /proc/sys/net/ipv4/tcp_syncookies 1
-set_for_now /proc/sys/net/ipv4/tcp_max_syn_backlog 128
+must_set_for_now /proc/sys/net/ipv4/tcp_fin_timeout 3
+must_set_for_now /proc/sys/net/ipv4/tcp_syncookies 1
+must_set_for_now /proc/sys/net/ipv4/tcp_max_syn_backlog 128
 docroot_on_disk
 remember_sockets
 run site
