@@ -61,8 +61,8 @@ const CHECK: usize = 16;
 /// Octets of a TCP header without options.
 const HEADER_LEN: usize = 20;
 
-/// Places to count at, so that CPUs don't slow each other down.
-const PLACES: usize = 64;
+/// Sets of counters, so that CPUs don't slow each other down.
+const SETS: usize = 64;
 
 /// `sk_validate_xmit_skb`.
 type Hook = unsafe extern "C" fn(
@@ -82,40 +82,40 @@ pub(crate) struct Counts {
     pub(crate) left: u64,
 }
 
-/// A place to count at.
+/// A set of counters, in a cache line of its own.
 #[repr(align(64))]
-struct Place {
+struct Counters {
     kept: Atomic<u64>,
     copied: Atomic<u64>,
     left: Atomic<u64>,
 }
 
 /// What was counted.
-static PLACES_TO_COUNT: [Place; PLACES] = [const {
-    Place {
+static COUNTERS: [Counters; SETS] = [const {
+    Counters {
         kept: Atomic::new(0),
         copied: Atomic::new(0),
         left: Atomic::new(0),
     }
-}; PLACES];
+}; SETS];
 
 /// What was counted of all connections since the module was loaded.
 pub(crate) fn counts() -> Counts {
     let mut counts = Counts::default();
-    for place in &PLACES_TO_COUNT {
-        counts.kept = counts.kept.wrapping_add(place.kept.load(Relaxed));
-        counts.copied = counts.copied.wrapping_add(place.copied.load(Relaxed));
-        counts.left = counts.left.wrapping_add(place.left.load(Relaxed));
+    for set in &COUNTERS {
+        counts.kept = counts.kept.wrapping_add(set.kept.load(Relaxed));
+        counts.copied = counts.copied.wrapping_add(set.copied.load(Relaxed));
+        counts.left = counts.left.wrapping_add(set.left.load(Relaxed));
     }
     counts
 }
 
 /// Adds `segments` to what `counter` chooses.
-fn count(counter: fn(&Place) -> &Atomic<u64>, segments: u16) {
-    // SAFETY: This has no precondition; another CPU's place is as good.
+fn count(counter: fn(&Counters) -> &Atomic<u64>, segments: u16) {
+    // SAFETY: This has no precondition; another CPU's set is as good.
     let cpu = unsafe { bindings::raw_smp_processor_id() } as usize;
-    if let Some(place) = PLACES_TO_COUNT.get(cpu % PLACES) {
-        counter(place).add(segments.into(), Relaxed);
+    if let Some(set) = COUNTERS.get(cpu % SETS) {
+        counter(set).add(segments.into(), Relaxed);
     }
 }
 
@@ -275,10 +275,10 @@ unsafe fn take(
                     bindings::skb_next(next)
                 };
             }
-            count(|place| &place.kept, segments);
+            count(|set| &set.kept, segments);
         }
-        (Some(_), None) => count(|place| &place.copied, segments),
-        (None, _) => count(|place| &place.left, segments),
+        (Some(_), None) => count(|set| &set.copied, segments),
+        (None, _) => count(|set| &set.left, segments),
     }
     list
 }

@@ -101,7 +101,8 @@ pub(super) unsafe fn send(
 /// # Safety
 ///
 /// That of [`send`].
-#[inline]
+#[cold]
+#[inline(never)]
 unsafe fn splice(
     sk: NonNull<bindings::sock>,
     fragments: &mut Fragments,
