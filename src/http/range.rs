@@ -201,6 +201,7 @@ pub(crate) fn evaluate(
 }
 
 /// What `value`, that of Range, asks for of a representation of `length` octets.
+#[inline(never)]
 pub(crate) fn select(value: &[u8], length: u64) -> Selection {
     let Some(set) = byte_range_set(value).filter(|_| length != 0) else {
         return Selection::Whole;

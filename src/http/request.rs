@@ -448,6 +448,19 @@ pub(crate) fn has_new_line(octets: &[u8], len: usize) -> bool {
         .is_some_and(|new| scan::find(new, b'\n').is_some())
 }
 
+/// How many octets come to an end with the first empty line that ends in CRLF: the head of a request
+/// without empty lines before it, unless it is malformed.
+pub(crate) fn up_to_empty_line(octets: &[u8]) -> Option<usize> {
+    let mut len = 0usize;
+    loop {
+        let line = scan::find(octets.get(len..)?, b'\n')?;
+        len = len.checked_add(line)?.checked_add(1)?;
+        if line == 1 && octets.get(..len)?.ends_with(b"\r\n") {
+            return Some(len);
+        }
+    }
+}
+
 /// Reads a head into `request`, and says how many octets it has.
 #[inline]
 fn head<'a>(octets: &'a [u8], limits: &Limits, request: &mut Request<'a>) -> Result<usize, Stop> {

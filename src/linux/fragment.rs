@@ -280,7 +280,7 @@ impl Fragments {
     }
 
     /// Takes `octets` away from the end.
-    pub(super) fn shorten(&mut self, octets: usize) {
+    pub(crate) fn shorten(&mut self, octets: usize) {
         let mut excess = octets.min(self.len);
         // INVARIANT: So many octets go below.
         self.len = self.len.saturating_sub(excess);

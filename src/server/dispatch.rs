@@ -214,12 +214,15 @@ fn extent(request: &Request<'_>, document: &Document, config: &Config, now: i64)
         // A Content-Encoding in the head would be taken for that of the parts and their heads
         // together (RFC 9110 15.3.7).
         Selection::Many(_) if document.coding != Coding::Identity => Some(Extent::Whole),
-        Selection::Many(ranges) => {
-            let ranges = KBox::new(ranges, GFP_KERNEL);
-            Some(ranges.map_or(Extent::Whole, Extent::Many))
-        }
+        Selection::Many(ranges) => Some(several(&ranges)),
         Selection::Unsatisfiable => None,
     }
+}
+
+/// These ranges, or without memory for them the whole.
+#[inline(never)]
+fn several(ranges: &Ranges) -> Extent {
+    KBox::new(ranges.clone(), GFP_KERNEL).map_or(Extent::Whole, Extent::Many)
 }
 
 /// Decides. `path` is that of the request; `opened` is what was opened for it before. `resolve`

@@ -39,6 +39,7 @@ use super::response::Response;
 use super::shelf::{
     Documents,
     Key,
+    Ready,
     Responses,
     Shelf,
     REQUEST_LEN, //
@@ -49,6 +50,7 @@ use super::workspace::Workspace;
 use crate::http::framing::Body;
 use crate::http::range::ByteRange;
 use crate::http::request::{
+    self,
     Expect,
     Method,
     Request, //
@@ -89,6 +91,25 @@ enum Step {
     Defer,
 }
 
+/// Requests whose responses are sent together.
+struct Batch {
+    /// What they are answered with.
+    status: Status,
+    /// How many there are.
+    count: u64,
+    /// Octets of all of them.
+    octets: usize,
+    /// Whether the connection stays open behind them.
+    is_persistent: bool,
+}
+
+impl Batch {
+    /// Whether the response `ready` can be added: if it is like the first one, and short.
+    fn takes(&self, ready: &Ready) -> bool {
+        self.status == ready.form.status && ready.content.len() <= READY_LEN
+    }
+}
+
 /// What the connection, which is locked in softirq, has to be served with.
 struct Hot<'a, 'b> {
     worker: &'a Worker,
@@ -100,6 +121,8 @@ struct Hot<'a, 'b> {
     hasher: Hasher,
     /// Octets that have come and were not consumed.
     unread: usize,
+    /// Requests that were answered.
+    answered: u64,
     /// Octets that were sent.
     sent: usize,
     /// Whether the shelf has not what was asked for last.
@@ -147,11 +170,12 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
         responses,
         hasher: worker.store().cache().hasher(),
         unread: 0,
+        answered: 0,
         sent: 0,
         is_missing: false,
     };
-    let (answered, is_all) = hot.run();
-    let sent = hot.sent;
+    let is_all = hot.run();
+    let (answered, sent) = (hot.answered, hot.sent);
     if hot.is_missing {
         sock.data().set_deferred_on(cpu);
     }
@@ -178,30 +202,29 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
 }
 
 impl Hot<'_, '_> {
-    /// Answers requests. Returns how many, and whether that is all that there is to do.
-    fn run(&mut self) -> (u64, bool) {
-        let mut answered: u64 = 0;
+    /// Answers requests. Returns whether that is all that there is to do.
+    fn run(&mut self) -> bool {
         if self.stream.is_closed() || self.stream.is_read_closed() {
-            return (0, false);
+            return false;
         }
         loop {
             self.unread = self.stream.unread();
             if self.unread == 0 {
-                return (answered, true);
+                return true;
             }
-            if answered >= REQUESTS || self.sent >= OCTETS {
-                return (answered, false);
+            if self.answered >= REQUESTS || self.sent >= OCTETS {
+                return false;
             }
             match self.step() {
-                Step::Answered => answered = answered.saturating_add(1),
-                Step::Last => return (answered.saturating_add(1), true),
-                Step::Begun => return (answered.saturating_add(1), false),
-                Step::Defer => return (answered, false),
+                Step::Answered => (),
+                Step::Last => return true,
+                Step::Begun | Step::Defer => return false,
             }
         }
     }
 
-    /// Answers one request, of which there are octets.
+    /// Answers one request, of which there are octets, and those that follow if their responses are
+    /// ready and short: all in one send.
     fn step(&mut self) -> Step {
         let Ok(mut fragments) = self.workspace.take_fragments(GFP_ATOMIC | __GFP_NOWARN) else {
             return Step::Defer;
@@ -211,7 +234,12 @@ impl Hot<'_, '_> {
             self.workspace.put_spare(fragments);
             return Step::Defer;
         };
-        let is_persistent = filled.is_persistent;
+        let (mut octets, mut count) = (filled.request_len, 1);
+        let mut is_persistent = filled.is_persistent;
+        if octets < self.unread && is_persistent && rest.is_none() {
+            let batch = self.add_more(&filled, &mut fragments);
+            (octets, count, is_persistent) = (batch.octets, batch.count, batch.is_persistent);
+        }
         let has_more = rest.is_some() || !is_persistent;
         let sent = match self.stream.send(&mut fragments, has_more) {
             Ok(sent) if sent > 0 => sent,
@@ -220,20 +248,33 @@ impl Hot<'_, '_> {
                 return Step::Defer;
             }
         };
-        self.stream.consume(filled.request_len);
-        self.worker.counters().count(filled.status);
+        self.stream.consume(octets);
+        self.worker.counters().add(filled.status, count);
+        self.answered = self.answered.saturating_add(count);
         self.sent = self.sent.saturating_add(sent);
-        self.state.requests = self.state.requests.saturating_add(1);
+        self.state.requests = self.state.requests.saturating_add(count);
         if fragments.len() > 0 || rest.is_some() {
-            let response = Response::resume(fragments, rest, is_persistent);
-            self.state.phase = Phase::Sending(response);
-            return Step::Begun;
+            return self.leave(fragments, rest, is_persistent);
         }
         self.workspace.put_spare(fragments);
         if is_persistent {
-            return Step::Answered;
+            Step::Answered
+        } else {
+            self.end()
         }
-        // The FIN goes with the last octets, which were held back for it.
+    }
+
+    /// Leaves to a worker what was not sent.
+    #[inline(never)]
+    fn leave(&mut self, fragments: Fragments, rest: Option<Content>, is_persistent: bool) -> Step {
+        let response = Response::resume(fragments, rest, is_persistent);
+        self.state.phase = Phase::Sending(response);
+        Step::Begun
+    }
+
+    /// Ends the connection: the FIN goes with the last octets, which were held back for it.
+    #[inline(never)]
+    fn end(&mut self) -> Step {
         if self.stream.finish() {
             self.state.begin_linger(self.workspace);
             return Step::Last;
@@ -242,10 +283,69 @@ impl Hot<'_, '_> {
         Step::Begun
     }
 
+    /// Adds the responses to the requests behind `first` to `fragments`, as long as they are ready.
+    /// Returns the requests.
+    #[inline(never)]
+    fn add_more(&mut self, first: &Filled, fragments: &mut Fragments) -> Batch {
+        let mut batch = Batch {
+            status: first.status,
+            count: 1,
+            octets: first.request_len,
+            is_persistent: true,
+        };
+        while batch.is_persistent
+            && batch.octets < self.unread
+            && self.answered.saturating_add(batch.count) < REQUESTS
+            && self.sent.saturating_add(fragments.len()) < OCTETS
+        {
+            let Some(filled) = self.fill_more(&batch, fragments) else {
+                break;
+            };
+            batch.count = batch.count.saturating_add(1);
+            batch.octets = batch.octets.saturating_add(filled.request_len);
+            batch.is_persistent = filled.is_persistent;
+        }
+        batch
+    }
+
+    /// Puts the response to the request behind `batch` into `fragments`; `None` if it isn't ready.
+    fn fill_more(&mut self, batch: &Batch, fragments: &mut Fragments) -> Option<Filled> {
+        if self.is_last(batch.count) {
+            return None;
+        }
+        let octets = self
+            .stream
+            .peek_unread(self.unread, &mut self.workspace.scratch);
+        let octets = octets.get(batch.octets..)?;
+        let len = request::up_to_empty_line(octets)?;
+        let octets = octets.get(..len)?;
+        let hash = self.hasher.octets(octets);
+        let second = self.workspace.moment.seconds;
+        let ready = self.responses.find(hash, Key::Request(octets), second);
+        let ready = ready.filter(|ready| batch.takes(ready))?;
+        let entry = ready.entry(self.documents)?;
+        let before = fragments.len();
+        ready.fragments.share(fragments);
+        let content = ready.content;
+        let content_len = usize::try_from(content.len()).ok()?;
+        if content_len != 0 {
+            let file = &entry.document().file;
+            file.resident(content.first, content_len, fragments, None);
+        }
+        let added = fragments.len().saturating_sub(before);
+        if added != ready.fragments.len().saturating_add(content_len) {
+            // There is no room for more, or its content isn't in memory.
+            fragments.shorten(added);
+            return None;
+        }
+        entry.use_at(self.workspace.now);
+        Some(Filled::new(ready, len))
+    }
+
     /// Puts the response to the first request into `fragments`, and what they don't have of its
     /// content into `rest`; `None` if a worker has to answer.
     fn fill(&mut self, fragments: &mut Fragments, rest: &mut Option<Content>) -> Option<Filled> {
-        let is_last = self.is_last();
+        let is_last = self.is_last(0);
         let octets = self
             .stream
             .peek_unread(self.unread, &mut self.workspace.scratch);
@@ -268,26 +368,23 @@ impl Hot<'_, '_> {
                 let room = self.stream.send_room();
                 *rest = begin(&entry.document().file, ready.content, room, fragments)?;
             }
-            return Some(Filled {
-                request_len: len,
-                status: ready.form.status,
-                is_persistent: ready.form.is_persistent,
-            });
+            return Some(Filled::new(ready, len));
         }
         let (filled, left) = self.answer(Some(hash), is_last, fragments)?;
         *rest = left;
         Some(filled)
     }
 
-    /// Whether the next response is the last one that the connection may have.
-    fn is_last(&self) -> bool {
+    /// Whether the response behind `count` others is the last one that the connection may have.
+    fn is_last(&self, count: u64) -> bool {
         let limit = u64::from(self.workspace.config.keepalive_requests);
-        limit != 0 && self.state.requests.saturating_add(1) >= limit
+        let before = self.state.requests.saturating_add(count);
+        limit != 0 && before.saturating_add(1) >= limit
     }
 
-    /// Reads a request, decides, and puts the response into `fragments`; returns what they don't have
-    /// of its content, too. `None` if a worker has to answer. `hash` is that of all octets that have
-    /// come, if they are few; `is_last` says that the connection may have no other response.
+    /// As [`Self::fill`], by reading the request and deciding; returns what goes into `rest`, too.
+    /// `hash` is that of all octets that have come, if they are few; `is_last` says that the
+    /// connection may have no other response.
     #[inline(never)]
     fn answer(
         &mut self,
@@ -331,9 +428,15 @@ impl Hot<'_, '_> {
             let number = entry.number();
             (self.hasher.form(number, form), Key::Form(number, form))
         });
-        let by_request = hash.filter(|_| head_len == octets.len());
-        let by_request = by_request.map(|hash| (hash, Key::Request(octets)));
         let ready = by_form.and_then(|(hash, key)| self.responses.find(hash, key, second));
+        let head = octets.get(..head_len)?;
+        let may_be_kept = head_len <= REQUEST_LEN && !is_last;
+        let by_request = may_be_kept.then(|| {
+            let is_alone = head_len == octets.len();
+            let hash = hash.filter(|_| is_alone);
+            let hash = hash.unwrap_or_else(|| self.hasher.octets(head));
+            (hash, Key::Request(head))
+        });
         let is_ready = ready.is_some();
         let planned = if let Some(ready) = ready {
             ready.fragments.share(fragments);
@@ -416,4 +519,15 @@ struct Filled {
     request_len: usize,
     status: Status,
     is_persistent: bool,
+}
+
+impl Filled {
+    /// The response `ready`, to a request of `request_len` octets.
+    fn new(ready: &Ready, request_len: usize) -> Self {
+        Self {
+            request_len,
+            status: ready.form.status,
+            is_persistent: ready.form.is_persistent,
+        }
+    }
 }

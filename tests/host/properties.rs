@@ -154,6 +154,10 @@ proptest! {
         if let Ok(Some((request, len))) = request::parse(&octets, &LIMITS) {
             prop_assert!(len <= LIMITS.head);
             prop_assert!(octets[..len].ends_with(b"\r\n\r\n"));
+            // There may be empty lines before it, which are octets of it.
+            let before = octets.chunks(2).take_while(|line| *line == b"\r\n").count() * 2;
+            let up_to = request::up_to_empty_line(&octets[before..len]);
+            prop_assert_eq!(up_to, Some(len - before));
             for cut in 0..len {
                 prop_assert!(request::has_new_line(&octets, cut));
             }
@@ -289,6 +293,7 @@ proptest! {
     ) {
         let _ = request::parse(&octets, &LIMITS);
         let _ = request::has_new_line(&octets, number as usize);
+        let _ = request::up_to_empty_line(&octets);
         let _ = date::parse(&octets, number);
         let _ = date::write(number);
         let _ = media_type::of(&octets);

@@ -160,6 +160,82 @@ for others in range(2):
 is_("the first of two responses says nothing of the end, the second does", pairs, {(None, "close")})
 sysctl("keepalive_requests", "0")
 
+# ---- what is pipelined is answered together
+
+def segments_received(c):
+    """Segments with octets, of TCP_INFO."""
+    return int.from_bytes(c.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)[152:156], "little")
+
+def pipelined(requests, methods=None):
+    """The responses to what is sent at once, when all has been asked for in this second before, or
+    after some tries; how many segments they came in, and how many softirq answered."""
+    for _ in range(20):
+        while time.time() % 1 > 0.6:
+            time.sleep(0.05)
+        for _ in range(4):
+            before = stat()
+            with Connection() as c:
+                time.sleep(0.05)
+                c.send(b"".join(requests))
+                responses = [c.response(method) for method in methods or ["GET"] * len(requests)]
+                if None not in responses and responses[-1].get("Connection") != "close":
+                    true("no octet comes behind them", c.is_open())
+                segments = segments_received(c)
+        if grown("fastpath_answered", before) == len(requests) and segments <= 3:
+            break
+    return responses, segments, grown("fastpath_answered", before)
+
+put("other.html", b"other")
+put("empty", b"")
+warm("/", "/other.html", "/empty", "/30000")
+once = [r.body for r in (ask("/"), ask("/other.html"))]
+responses, segments, at_once = pipelined([request("/")] * 12)
+is_("twelve of a kind", [r.body for r in responses], once[:1] * 12)
+is_("in softirq", at_once, 12)
+true("in three segments at the most", segments <= 3, segments)
+requests = [request("/", "X: %d" % (n % 3)) if n % 2 else request("/other.html") for n in range(12)]
+responses, segments, at_once = pipelined(requests)
+is_("twelve of two kinds", [r.body for r in responses], once[::-1] * 6)
+is_("of two kinds, in softirq", at_once, 12)
+true("of two kinds, in three segments at the most", segments <= 3, segments)
+tag = ask("/").get("ETag")
+requests = [request("/"), request("/", "If-None-Match: " + tag), request("/", method="HEAD"), request("/empty"), request("/30000"), request("/other.html")] * 2
+responses, segments, at_once = pipelined(requests, ["GET", "GET", "HEAD", "GET", "GET", "GET"] * 2)
+is_("of all kinds", [(r.status, len(r.body)) for r in responses], [(200, 6), (304, 0), (200, 0), (200, 0), (200, 30000), (200, 5)] * 2)
+responses, _, _ = pipelined([request("/")] * 40)
+is_("more than are answered at a time", [r.body for r in responses], once[:1] * 40)
+requests = [request("/")] * 5 + [request("/missing")] + [request("/")] * 5 + [b"GET / HTTP/1.1\r\nHost :x\r\n\r\n"] + [request("/")]
+for _ in range(8):
+    with Connection() as c:
+        c.send(b"".join(requests))
+        statuses = [c.response().status for _ in range(12)]
+        end = c.end()
+is_("up to what is malformed, and nothing behind it", (statuses, end), ([200] * 5 + [404] + [200] * 5 + [400], "closed"))
+for _ in range(8):
+    with Connection() as c:
+        c.send(request("/") * 6 + request("/", "Connection: close") + request("/"))
+        closes = [c.response().get("Connection") for _ in range(7)]
+        end = c.end()
+is_("up to the one that closes", (closes, end), ([None] * 6 + ["close"], "closed"))
+sysctl("keepalive_requests", "5")
+time.sleep(0.1)
+for _ in range(8):
+    with Connection() as c:
+        c.send(request("/") * 8)
+        closes = [c.response().get("Connection") for _ in range(5)]
+        end = c.end()
+is_("up to the last that a connection may have", (closes, end), ([None] * 4 + ["close"], "closed"))
+sysctl("keepalive_requests", "0")
+for cut in range(1, len(request("/")), 7):
+    with Connection() as c:
+        c.send(request("/") * 3 + request("/")[:cut])
+        bodies = [c.response().body for _ in range(3)]
+        c.send(request("/")[cut:] + request("/"))
+        bodies += [c.response().body for _ in range(2)]
+    if bodies != once[:1] * 5:
+        break
+is_("and one that is cut", (cut, bodies), (cut, once[:1] * 5))
+
 # ---- what was deleted is given back, whoever has it
 
 def free():
