@@ -54,7 +54,7 @@ pub(crate) mod path;
 pub(crate) mod planted;
 pub(crate) mod proc;
 pub(crate) mod random;
-mod send;
+pub(crate) mod send;
 pub(crate) mod shrinker;
 mod slab;
 pub(crate) mod sock;

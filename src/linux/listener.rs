@@ -114,6 +114,9 @@ impl<A: Accept> Listener<A> {
             // Others were first.
             return;
         }
+        if !self.owner.takes_at_once() {
+            return self.leave();
+        }
         // SAFETY: The child is alive and locked during its callback.
         if unsafe { bindings::sock_owned_by_user_nocheck(child.as_ptr()) } {
             // Process context: what follows is made for the slock.
@@ -139,7 +142,7 @@ impl<A: Accept> Listener<A> {
             return self.leave();
         };
         // SAFETY: The sock was made for this child, whose slock is held.
-        unsafe { sock.attach(child) };
+        unsafe { sock.attach(child, self.owner.responds()) };
         A::Connection::begin(&sock, false);
     }
 
@@ -215,7 +218,7 @@ impl<A: Accept> Listener<A> {
         // SAFETY: The child is alive, and this thread may sleep.
         unsafe { bindings::lock_sock(sk.as_ptr()) };
         // SAFETY: The sock was made for this child, which is locked.
-        unsafe { sock.attach(child) };
+        unsafe { sock.attach(child, self.owner.responds()) };
         // SAFETY: It was locked above. The sock is alive: `sock` has a reference.
         unsafe { bindings::release_sock(sk.as_ptr()) };
         A::Connection::begin(&sock, true);

@@ -2,7 +2,7 @@
 
 //! Handing fragments to TCP.
 //!
-//! There are two ways. *Splicing* (`MSG_SPLICE_PAGES`) has TCP take the fragments apart into pages,
+//! There are two ways besides having it copy them. *Splicing* (`MSG_SPLICE_PAGES`) has TCP take the fragments apart into pages,
 //! put those on lists of eight, and add one after the other: some 200 instructions a page.
 //! *Filling* has it call [`fill`] for each segment, which adds the fragments as they are, and their
 //! references with them. This is the way of `io_uring` (`io_sg_from_iter()`), but for its account of
@@ -39,6 +39,36 @@ static OPERATIONS: Operations = Operations(bindings::ubuf_info_ops {
     link_skb: None,
 });
 
+/// How octets come to the stack, as this module's head says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// They are copied.
+    Copy,
+    /// Their pages are spliced.
+    Splice,
+    /// Segments are filled with their pages.
+    Fill,
+}
+
+/// How responses are sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    /// How octets come to the stack.
+    pub(crate) way: Way,
+    /// Whether each response ends with a segment.
+    pub(crate) push_all: bool,
+}
+
+impl Default for Manner {
+    /// The cheapest.
+    fn default() -> Self {
+        Self {
+            way: Way::Fill,
+            push_all: false,
+        }
+    }
+}
+
 /// A call of `tcp_sendmsg_locked()` that [fills](fill).
 #[repr(C)]
 struct Call {
@@ -52,8 +82,8 @@ struct Call {
     given: usize,
 }
 
-/// Sends `fragments`, of which there is one at least, without waiting. What the stack has taken is
-/// gone from them; returns how many octets, none if the send buffer is full. `more` says that more
+/// Sends `fragments`, of which there is one at least, without waiting, in that `way`. What the stack
+/// has taken is gone from them; returns how many octets, none if the send buffer is full. `more` says that more
 /// follows at once.
 ///
 /// # Safety
@@ -63,8 +93,13 @@ pub(super) unsafe fn send(
     sk: NonNull<bindings::sock>,
     fragments: &mut Fragments,
     more: bool,
+    way: Way,
 ) -> Result<usize> {
     let flags = if more { bindings::MSG_MORE } else { 0 };
+    if way != Way::Fill {
+        // SAFETY: By the safety requirements.
+        return unsafe { send_simply(sk, fragments, flags, way) };
+    }
     let mut call = Call {
         message: message(fragments, flags | bindings::MSG_ZEROCOPY),
         ubuf: bindings::ubuf_info {
@@ -87,7 +122,7 @@ pub(super) unsafe fn send(
         // Memory is short. TCP knows what to do then, if it adds the pages.
         //
         // SAFETY: By the safety requirements.
-        return unsafe { splice(sk, fragments, flags) };
+        return unsafe { send_simply(sk, fragments, flags, Way::Splice) };
     }
     let sent = taken(sent)?;
     // SAFETY: With so many octets, `fill()` has given the references of those fragments of which it
@@ -96,24 +131,29 @@ pub(super) unsafe fn send(
     Ok(sent)
 }
 
-/// As [`send`], by splicing.
+/// As [`send`], by splicing or copying.
 ///
 /// # Safety
 ///
 /// That of [`send`].
 #[cold]
 #[inline(never)]
-unsafe fn splice(
+unsafe fn send_simply(
     sk: NonNull<bindings::sock>,
     fragments: &mut Fragments,
     flags: u32,
+    way: Way,
 ) -> Result<usize> {
-    let mut message = message(fragments, flags | bindings::MSG_SPLICE_PAGES);
+    let splice = match way {
+        Way::Copy => 0,
+        Way::Splice | Way::Fill => bindings::MSG_SPLICE_PAGES,
+    };
+    let mut message = message(fragments, flags | splice);
     let len = fragments.len();
     // SAFETY: The sock is locked. This neither sleeps nor keeps `message`, whose fragments stay where
     // they are meanwhile.
     let sent = taken(unsafe { bindings::tcp_sendmsg_locked(sk.as_ptr(), &mut message, len) })?;
-    // SAFETY: The stack has taken references of its own.
+    // SAFETY: The stack has taken references of its own, or needs none.
     unsafe { fragments.consume(sent, false) };
     Ok(sent)
 }

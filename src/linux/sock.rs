@@ -169,13 +169,13 @@ impl<T: Events> Sock<T> {
     }
 
     /// Makes `child` a connection of ours. Its reference to the sock stays with the connection
-    /// until [`Self::close`].
+    /// until [`Self::close`]. `responds` says that what is sent on it is responses.
     ///
     /// # Safety
     ///
     /// `self` came from [`Self::new`] for the sock of `child`, and was not attached before. That
     /// sock is locked, and has the callbacks of [`callbacks`] for `T`.
-    pub(super) unsafe fn attach(&self, child: Child) {
+    pub(super) unsafe fn attach(&self, child: Child, responds: bool) {
         let sk = child.into_raw().as_ptr();
         let socket = self.socket.get();
         // SAFETY: Nobody else knows the socket yet.
@@ -196,8 +196,10 @@ impl<T: Events> Sock<T> {
         // (If no response follows, because a part of the head is missing, one goes out after 40 ms
         // at the latest, and the stack goes back to that.)
         //
-        // SAFETY: The sock is locked by the caller.
-        unsafe { bindings::inet_csk_enter_pingpong_mode(sk) };
+        if responds {
+            // SAFETY: The sock is locked by the caller.
+            unsafe { bindings::inet_csk_enter_pingpong_mode(sk) };
+        }
         // `sk_user_data` owns a reference.
         self.inc_ref();
         // SAFETY: The sock is locked by the caller, for which this is the lock behind.

@@ -10,7 +10,10 @@
 use super::bindings;
 use super::checksum;
 use super::fragment::Fragments;
-use super::send;
+use super::send::{
+    self,
+    Manner, //
+};
 use core::marker::PhantomData;
 use core::ptr::{
     addr_of,
@@ -27,6 +30,7 @@ use kernel::prelude::*;
 /// The sock is alive, and locked by the holder of the value, for `'a`.
 pub(crate) struct Stream<'a> {
     sk: NonNull<bindings::sock>,
+    manner: Manner,
     _locked: PhantomData<&'a mut bindings::sock>,
 }
 
@@ -39,8 +43,21 @@ impl Stream<'_> {
         // INVARIANT: The caller's promise.
         Self {
             sk,
+            manner: Manner::default(),
             _locked: PhantomData,
         }
+    }
+
+    /// Says how octets are sent through this value.
+    #[inline]
+    pub(crate) fn set_manner(&mut self, manner: Manner) {
+        self.manner = manner;
+    }
+
+    /// Whether the last octets of a response may wait for what follows: the next one, or a FIN.
+    #[inline]
+    pub(crate) fn may_hold_back(&self) -> bool {
+        !self.manner.push_all
     }
 
     /// Whether nothing that was sent is on its way: no acknowledgement will tell of room.
@@ -213,7 +230,7 @@ impl Stream<'_> {
             return Ok(0);
         }
         // SAFETY: By the type invariant the sock is locked.
-        unsafe { send::send(self.sk, fragments, more) }
+        unsafe { send::send(self.sk, fragments, more, self.manner.way) }
     }
 
     /// Sees to the checksums of what is sent, or leaves that to the stack: see [`checksum`].

@@ -21,6 +21,10 @@ use super::media_types::MediaTypes;
 use crate::linux::address::Address;
 use crate::linux::context::MaySleep;
 use crate::linux::path::Root;
+use crate::linux::send::{
+    Manner,
+    Way, //
+};
 use crate::linux::sysctl::Text;
 use kernel::prelude::*;
 use kernel::str::CString;
@@ -51,6 +55,8 @@ impl Range {
 
 /// Of what is on (1) or off (0).
 pub(super) const SWITCH: Range = Range::new(0, 1);
+/// Of what is off (0), or on in a simple (1) or in the best way (2).
+pub(super) const WAY: Range = Range::new(0, 2);
 /// Of the port to listen on.
 pub(super) const PORT: Range = Range::new(1, 65535);
 /// Of the backing server's port; 0 is none.
@@ -188,6 +194,17 @@ pub(crate) struct Config {
     pub(crate) keepalive_requests: u32,
     /// Whether requests are answered in softirq; as all switches, 1 is on.
     pub(crate) fastpath: u32,
+    /// What responses that were sent before are found by: nothing, their form, or (2) octets of
+    /// requests, too.
+    pub(crate) ready_responses: u32,
+    /// How octets come to the stack: copied, spliced, or (2) filled in.
+    pub(crate) zerocopy_sendfile: u32,
+    /// Whether each response ends with a segment.
+    pub(crate) push_all: u32,
+    /// Whether connections are taken in softirq.
+    pub(crate) fast_accept: u32,
+    /// Whether responses acknowledge requests from the begin of a connection.
+    pub(crate) ack_pingpong: u32,
     /// Whether checksums are seen to where the device doesn't make them.
     pub(crate) checksums: u32,
     /// How many documents are cached.
@@ -308,6 +325,11 @@ impl Config {
             min_send_rate: 240,
             keepalive_requests: 0,
             fastpath: 1,
+            ready_responses: 2,
+            zerocopy_sendfile: 2,
+            push_all: 0,
+            fast_accept: 1,
+            ack_pingpong: 1,
             checksums: 0,
             max_cached_documents: 65_536,
             max_cached_memory: 134_217_728,
@@ -351,6 +373,18 @@ impl Config {
             && self.max_cached_documents != 0
             && !self.hands_all_over()
             && !self.is_last
+    }
+
+    /// How responses are sent.
+    pub(super) fn manner(&self) -> Manner {
+        Manner {
+            way: match self.zerocopy_sendfile {
+                0 => Way::Copy,
+                1 => Way::Splice,
+                _ => Way::Fill,
+            },
+            push_all: self.push_all != 0,
+        }
     }
 
     /// Whether there is a backing server.

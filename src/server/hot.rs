@@ -79,6 +79,12 @@ const READY_LEN: u64 = 16 << 10;
 /// Octets that a connection may send at a time.
 const OCTETS: usize = 64 << 10;
 
+/// [`ready_responses`](super::config::Config) if responses are found by their form.
+const BY_FORM: u32 = 1;
+
+/// The same if they are found by the octets of requests, too.
+const BY_REQUEST: u32 = 2;
+
 /// What has become of a request.
 enum Step {
     /// It was answered.
@@ -160,6 +166,7 @@ pub(super) fn serve(sock: &Sock<Connection>, locked: &mut Locked<'_, Connection,
         return false;
     }
     stream.set_summing(workspace.config.checksums != 0);
+    stream.set_manner(workspace.config.manner());
     let was_idle = stream.is_send_queue_empty();
     let mut hot = Hot {
         worker,
@@ -236,11 +243,12 @@ impl Hot<'_, '_> {
         };
         let (mut octets, mut count) = (filled.request_len, 1);
         let mut is_persistent = filled.is_persistent;
-        if octets < self.unread && is_persistent && rest.is_none() {
+        let may_wait = self.stream.may_hold_back();
+        if octets < self.unread && is_persistent && rest.is_none() && may_wait {
             let batch = self.add_more(&filled, &mut fragments);
             (octets, count, is_persistent) = (batch.octets, batch.count, batch.is_persistent);
         }
-        let has_more = rest.is_some() || !is_persistent;
+        let has_more = rest.is_some() || (!is_persistent && may_wait);
         let sent = match self.stream.send(&mut fragments, has_more) {
             Ok(sent) if sent > 0 => sent,
             Ok(_) | Err(_) => {
@@ -310,7 +318,7 @@ impl Hot<'_, '_> {
 
     /// Puts the response to the request behind `batch` into `fragments`; `None` if it isn't ready.
     fn fill_more(&mut self, batch: &Batch, fragments: &mut Fragments) -> Option<Filled> {
-        if self.is_last(batch.count) {
+        if self.is_last(batch.count) || self.workspace.config.ready_responses < BY_REQUEST {
             return None;
         }
         let octets = self
@@ -351,7 +359,8 @@ impl Hot<'_, '_> {
             .peek_unread(self.unread, &mut self.workspace.scratch);
         let len = octets.len();
         // What is the last response of this connection is none of another's.
-        if len > REQUEST_LEN || is_last {
+        let may_be_ready = self.workspace.config.ready_responses >= BY_REQUEST;
+        if len > REQUEST_LEN || is_last || !may_be_ready {
             let (filled, left) = self.answer(None, is_last, fragments)?;
             *rest = left;
             return Some(filled);
@@ -424,13 +433,15 @@ impl Hot<'_, '_> {
         let reply = Reply::new(&request, is_last, config, moment);
         let second = moment.seconds;
         let form = reply.form(&selected);
+        let form = form.filter(|_| config.ready_responses >= BY_FORM);
         let by_form = form.map(|form| {
             let number = entry.number();
             (self.hasher.form(number, form), Key::Form(number, form))
         });
         let ready = by_form.and_then(|(hash, key)| self.responses.find(hash, key, second));
         let head = octets.get(..head_len)?;
-        let may_be_kept = head_len <= REQUEST_LEN && !is_last;
+        let finds_requests = config.ready_responses >= BY_REQUEST;
+        let may_be_kept = finds_requests && head_len <= REQUEST_LEN && !is_last;
         let by_request = may_be_kept.then(|| {
             let is_alone = head_len == octets.len();
             let hash = hash.filter(|_| is_alone);

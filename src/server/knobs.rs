@@ -29,7 +29,8 @@ use super::config::{
     REQUESTS,
     SECONDS,
     SWITCH,
-    THREADS, //
+    THREADS,
+    WAY, //
 };
 use crate::http::status::Status;
 use crate::linux::context::MaySleep;
@@ -294,6 +295,11 @@ static KNOBS: &[Knob] = &[
     number!(min_send_rate, &[c"min_send_rate"], RATE, Now),
     number!(keepalive_requests, &[c"keepalive_requests"], REQUESTS, Now),
     number!(fastpath, &[c"fastpath"], SWITCH, Now),
+    number!(ready_responses, &[c"ready_responses"], WAY, Now),
+    number!(zerocopy_sendfile, &[c"zerocopy_sendfile"], WAY, Now),
+    number!(push_all, &[c"push_all"], SWITCH, Now),
+    number!(fast_accept, &[c"fast_accept"], SWITCH, Now),
+    number!(ack_pingpong, &[c"ack_pingpong"], SWITCH, Now),
     number!(checksums, &[c"checksums"], SWITCH, Now),
     number!(
         max_cached_documents,

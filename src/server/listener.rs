@@ -107,6 +107,14 @@ impl Accept for Acceptor {
         Some(Connection::new(admission))
     }
 
+    fn takes_at_once(&self) -> bool {
+        self.shared.takes_at_once()
+    }
+
+    fn responds(&self) -> bool {
+        self.shared.responds()
+    }
+
     fn pending(&self) {
         self.shared.set_pending();
         if let Some(worker) = self.worker() {

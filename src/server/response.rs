@@ -206,7 +206,8 @@ impl Response {
             }
             if fragments.len() > 0 {
                 // The last octets of a connection go with its FIN.
-                let has_more = self.content.is_some() || !self.is_persistent;
+                let is_last = !self.is_persistent && stream.may_hold_back();
+                let has_more = self.content.is_some() || is_last;
                 let Ok(sent) = stream.send(fragments, has_more) else {
                     return Progress::Lost;
                 };

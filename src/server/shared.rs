@@ -63,6 +63,10 @@ pub(super) struct Shared {
     open: Atomic<i64>,
     /// Connections that there may be.
     max_connect: Atomic<i64>,
+    /// [`Config::fast_accept`].
+    fast_accept: Atomic<u32>,
+    /// [`Config::ack_pingpong`].
+    ack_pingpong: Atomic<u32>,
     /// Whether a connection was not admitted since one has ended.
     is_full: Atomic<i32>,
     /// Whether the accept queue must be looked at.
@@ -108,6 +112,8 @@ impl Shared {
             pin_init!(Self {
                 open: Atomic::new(0),
                 max_connect: Atomic::new(i64::from(config.max_connect)),
+                fast_accept: Atomic::new(config.fast_accept),
+                ack_pingpong: Atomic::new(config.ack_pingpong),
                 is_full: Atomic::new(0),
                 is_pending: Atomic::new(0),
                 is_aborted: Atomic::new(0),
@@ -133,11 +139,23 @@ impl Shared {
         )
     }
 
+    /// Whether connections are taken in softirq. Any context.
+    pub(super) fn takes_at_once(&self) -> bool {
+        self.fast_accept.load(Relaxed) != 0
+    }
+
+    /// Whether responses acknowledge requests from the begin of a connection. Any context.
+    pub(super) fn responds(&self) -> bool {
+        self.ack_pingpong.load(Relaxed) != 0
+    }
+
     /// Puts `config` into force.
     pub(super) fn configure(&self, config: &Arc<Config>) {
         let max_connect = i64::from(config.max_connect);
         let raised = self.max_connect.xchg(max_connect, Relaxed) < max_connect;
         self.failsafe.configure(config);
+        self.fast_accept.store(config.fast_accept, Relaxed);
+        self.ack_pingpong.store(config.ack_pingpong, Relaxed);
         *self.config.lock() = config.clone();
         self.generation.fetch_add(1, Full);
         if raised {

@@ -525,6 +525,7 @@ impl<'a> Turn<'a> {
         };
         let mut sent = 0;
         self.stream.set_summing(self.local.config.checksums != 0);
+        self.stream.set_manner(self.local.config.manner());
         let progress = response.send(
             &mut self.stream,
             &mut self.local.cache,

@@ -33,6 +33,10 @@ def warm(*targets):
                 c.send(request(target))
                 c.response()
 
+def segments_received(c):
+    """Segments with octets, of TCP_INFO."""
+    return int.from_bytes(c.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)[152:156], "little")
+
 def restart():
     """A server that has nothing."""
     sysctl("stop", "1")
@@ -161,10 +165,6 @@ is_("the first of two responses says nothing of the end, the second does", pairs
 sysctl("keepalive_requests", "0")
 
 # ---- what is pipelined is answered together
-
-def segments_received(c):
-    """Segments with octets, of TCP_INFO."""
-    return int.from_bytes(c.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)[152:156], "little")
 
 def pipelined(requests, methods=None):
     """The responses to what is sent at once, when all has been asked for in this second before, or
@@ -547,6 +547,67 @@ with open(os.path.join(elsewhere, b"page.html"), "wb") as file:
 os.chmod(elsewhere, 0o755)
 change, undo = knob("documentroot", elsewhere)
 changes("documentroot", change, undo, lambda r: r.body, b"elsewhere")
+
+# ---- each switch leaves the answers as they are
+
+put("1", b"1")
+put("20000", os.urandom(20000))
+put("1000000", os.urandom(1000000))
+FORMS = [(b"/" + name, fields) for name in (b"1", b"page.html", b"20000", b"1000000", b"missing") for fields in ((), ("Range: bytes=0-0",))]
+
+def answers():
+    """All that is answered, on connections of one request and of many, alone and pipelined."""
+    while time.time() % 1 > 0.5:
+        time.sleep(0.05)
+    seen = []
+    for closes in (), ("Connection: close",):
+        for target, fields in FORMS:
+            for _ in range(3):
+                response = ask(target, *fields, *closes)
+                seen.append((response.status, response.names(), response.body))
+    with Connection() as c:
+        for _ in range(3):
+            c.send(b"".join(request(target, *fields) for target, fields in FORMS))
+            for _ in FORMS:
+                response = c.response()
+                seen.append((response.status, response.names(), response.body))
+    return seen
+
+usual = answers()
+for name, values in ("ready_responses", "01"), ("zerocopy_sendfile", "01"), ("push_all", "1"), ("fast_accept", "0"), ("ack_pingpong", "0"):
+    default = sysctl(name)
+    for value in values:
+        sysctl(name, value)
+        for fastpath in "01":
+            sysctl("fastpath", fastpath)
+            true("%s=%s, fastpath=%s" % (name, value, fastpath), answers() == usual)
+    sysctl(name, default)
+
+def segments_of(octets, count, **settings):
+    """The least number of segments in which the responses come to what is sent at once."""
+    before = {name: sysctl(name) for name in settings}
+    for name, value in settings.items():
+        sysctl(name, value)
+    least = 1000
+    for _ in range(20):
+        with Connection() as c:
+            time.sleep(0.02)
+            c.send(octets)
+            while c.unread.count(b"HTTP/1.1 200") < count and c.more():
+                pass
+            least = min(least, segments_received(c))
+    for name, value in before.items():
+        sysctl(name, value)
+    return least
+
+pipeline = request("/1") * 12
+# (The stack itself puts one or two together, if the device is slow: tcp_autocorking.)
+least = segments_of(pipeline, 12, push_all="1")
+true("responses have segments of their own with push_all", least >= 8, least)
+least = segments_of(pipeline, 12)
+true("and not without", least <= 3, least)
+least = segments_of(pipeline, 12, ready_responses="0")
+true("but if none is ready", least >= 8, least)
 
 # ---- a file system whose document root was left
 

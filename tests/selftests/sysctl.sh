@@ -21,6 +21,7 @@ load
 cd /proc/sys/net/http || bail_out "no sysctls"
 is "names and modes" "$(stat -c '%n %a %U' ./* | sed 's,^./,,' | sort)" "$(sort <<'EOF'
 404_page 644 root
+ack_pingpong 644 root
 address 644 root
 all_userspace 644 root
 body_timeout 644 root
@@ -35,6 +36,7 @@ dynamic 644 root
 error_pages 644 root
 extra_header 644 root
 failsafe_timeout 644 root
+fast_accept 644 root
 fastpath 644 root
 generate_cache_control 644 root
 generate_etags 644 root
@@ -62,6 +64,8 @@ mime_types 644 root
 min_receive_rate 644 root
 min_send_rate 644 root
 pending 444 root
+push_all 644 root
+ready_responses 644 root
 redirect_port 644 root
 send_timeout 644 root
 serverport 644 root
@@ -70,6 +74,7 @@ state 444 root
 stop 644 root
 takeover 644 root
 threads 644 root
+zerocopy_sendfile 644 root
 EOF
 )"
 cd / || exit
@@ -134,6 +139,11 @@ numbers = (
     (["min_send_rate"], 240, 0, 1073741824, True),
     (["keepalive_requests"], 0, 0, 4294967295, True),
     (["fastpath"], 1, 0, 1, True),
+    (["ready_responses"], 2, 0, 2, True),
+    (["zerocopy_sendfile"], 2, 0, 2, True),
+    (["push_all"], 0, 0, 1, True),
+    (["fast_accept"], 1, 0, 1, True),
+    (["ack_pingpong"], 1, 0, 1, True),
     (["checksums"], 0, 0, 1, True),
     (["max_cached_documents"], 65536, 0, 4194304, True),
     (["max_cached_memory"], 134217728, 0, 4294967295, True),
