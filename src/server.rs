@@ -27,6 +27,7 @@ mod directory;
 mod dispatch;
 mod drain;
 mod failsafe;
+mod flight;
 mod held;
 mod hot;
 mod job;

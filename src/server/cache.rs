@@ -14,6 +14,7 @@ use super::config::{
     Config,
     DocumentRoot, //
 };
+use super::flight::Key;
 use super::held::Held;
 use super::lookup::{
     Document,
@@ -22,6 +23,7 @@ use super::lookup::{
 };
 use super::reply::Form;
 use super::stats::Kept;
+use super::storage;
 use crate::http::content_coding::Accepted;
 use crate::linux::{
     random,
@@ -69,6 +71,11 @@ impl Hash {
         // The upper half depends on all octets.
         usize::try_from(self.0 >> 32).unwrap_or(0)
     }
+
+    /// What those have in common who ask for it.
+    pub(super) fn key(self) -> Key {
+        self.0
+    }
 }
 
 /// Makes hashes that nobody can foresee.
@@ -113,6 +120,15 @@ impl Hasher {
             }
         }
         Hash(hash)
+    }
+
+    /// The hash of a piece of the file that has that `inode` in `place`.
+    pub(super) fn piece(self, place: storage::Place, inode: u64, piece: u64) -> Hash {
+        let device = match place {
+            storage::Place::Device(device) => device.into(),
+            storage::Place::Anywhere => u64::MAX,
+        };
+        Hash(self.mix(self.mix(self.mix(self.0, device), inode), piece))
     }
 
     /// The hash of a response of that `form` with the document `number`.

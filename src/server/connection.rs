@@ -6,17 +6,18 @@
 //!              +---------------------------------------------------+
 //!              v                                                   |
 //!   accepted -> Receiving -> Opening -> Sending                    |
-//!                   |  ^        |          |                       |
-//!                   |  |        +----------+--> Draining ----------+
-//!                   |  +- 408                       |
+//!                |  |  ^        |          |                       |
+//!       Waiting <-'  |  |        +----------+--> Draining ----------+
+//!          '---------|--+- 408                       |
 //!                   |-------------------------------+--> Lingering -> closed
 //!                   +--> HandingOver -> the backing server's
 //! ```
 //!
 //! `Opening` waits for a work item, because the file system may have to wait for the lookup of a
 //! name; so may `Sending`, for octets of the file. While a connection is `Opening`, its request is
-//! still unread in the socket, and is parsed again when the file is there. `Draining` passes over
-//! the request's body. `Lingering` has sent the last octets and a FIN, and throws away what still
+//! still unread in the socket, and is parsed again when the file is there. `Waiting` is the same for
+//! the work item of another connection that asks for the same; and then it begins anew, since the
+//! file should be in memory. `Draining` passes over the request's body. `Lingering` has sent the last octets and a FIN, and throws away what still
 //! comes, so that no RST overtakes the response (RFC 9112 9.6).
 //!
 //! While it is `HandingOver`, its request is unread, too; and what was sent before is on its way, or
@@ -26,6 +27,7 @@
 //! `Ending` a worker has to send the FIN.
 
 use super::dispatch::Reason;
+use super::flight::Wait;
 use super::hot;
 use super::job::Pending;
 use super::response::Response;
@@ -43,6 +45,7 @@ use crate::linux::sock::{
     Sock, //
 };
 use crate::linux::stream::Stream;
+use kernel::prelude::*;
 use kernel::sync::atomic::{
     Atomic,
     Relaxed, //
@@ -208,6 +211,8 @@ pub(super) enum Phase {
     Receiving,
     /// For a file to be opened.
     Opening(Pending, Purpose),
+    /// For a file to be opened for another connection.
+    Waiting(KBox<Wait>),
     /// For nothing: the file can't be opened, because its file system doesn't answer others.
     Refused(Purpose),
     /// For what was sent to be acknowledged, and then, until that second, for the backing server,
@@ -242,7 +247,7 @@ impl Phase {
     pub(super) fn is_under_way(&self, stream: &Stream<'_>) -> bool {
         match self {
             Phase::Receiving | Phase::HandingOver(..) => stream.unread() > 0,
-            Phase::Opening(..) | Phase::Refused(_) | Phase::Sending(_) => true,
+            Phase::Opening(..) | Phase::Waiting(_) | Phase::Refused(_) | Phase::Sending(_) => true,
             // All of the response is the stack's.
             Phase::Draining(_) | Phase::Ending | Phase::Lingering => false,
         }
@@ -266,6 +271,7 @@ impl Phase {
             Event::DataReady => match self {
                 Phase::Receiving | Phase::Draining(_) | Phase::Lingering => true,
                 Phase::Opening(..)
+                | Phase::Waiting(_)
                 | Phase::Refused(_)
                 | Phase::HandingOver(..)
                 | Phase::Sending(_)
@@ -282,6 +288,7 @@ impl Phase {
                 }
                 Phase::Receiving
                 | Phase::Opening(..)
+                | Phase::Waiting(_)
                 | Phase::Refused(_)
                 | Phase::Ending
                 | Phase::Draining(_)

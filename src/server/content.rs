@@ -3,7 +3,9 @@
 //! The content of a response that doesn't fit behind its head: octets of a file, or of memory, or
 //! several ranges of a file with the heads of their parts between them.
 
+use super::cache::Hasher;
 use super::directory::Text;
+use super::flight::Key;
 use super::held::Held;
 use super::lookup::Document;
 use super::storage::Place;
@@ -22,7 +24,7 @@ use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
-/// Octets that are read in one piece.
+/// Octets that are read in one piece, a power of two.
 const READ: usize = 128 << 10;
 
 /// Fragments that are handed to the stack in one call: as many as fit into a page.
@@ -249,6 +251,19 @@ impl Content {
     fn next(&self, most: usize) -> usize {
         let left = self.end.saturating_sub(self.offset);
         usize::try_from(left).map_or(most, |left| left.min(most))
+    }
+
+    /// What those have in common who read what comes next, if it will be in memory for all of them;
+    /// and what is asked for it.
+    pub(super) fn key(&self, hasher: Hasher) -> Option<(Key, Place)> {
+        match &self.source {
+            Source::File(file) => {
+                let (place, inode) = (file.place(), file.shared_inode()?);
+                let piece = self.offset >> READ.trailing_zeros();
+                Some((hasher.piece(place, inode, piece).key(), place))
+            }
+            Source::Memory(_) => None,
+        }
     }
 
     /// The reading of what comes next, into `fragments`; `None` if it comes from memory.

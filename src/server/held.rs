@@ -30,6 +30,7 @@ pub(super) struct Held {
     /// How it is closed, unless at once.
     closing: Option<Closing>,
     place: Place,
+    inode: u64,
     /// What was used last, and in which second: see [`Self::is_used_first`].
     used: Atomic<u64>,
 }
@@ -38,8 +39,8 @@ impl Held {
     /// Of memory for one, the kernel's own included.
     pub(super) const OCTETS: usize = size_of::<Self>() + File::OCTETS;
 
-    /// For `file`, which was opened at `path`.
-    pub(super) fn new(file: File, path: &Path, shared: &Arc<Shared>) -> Result<Self> {
+    /// For `file`, which was opened at `path` and has that number of an `inode`.
+    pub(super) fn new(file: File, path: &Path, inode: u64, shared: &Arc<Shared>) -> Result<Self> {
         let place = Place::Device(path.device());
         let closing = if path.is_local() {
             None
@@ -50,6 +51,7 @@ impl Held {
             file: Some(file),
             closing,
             place,
+            inode,
             used: Atomic::new(0),
         })
     }
@@ -57,6 +59,11 @@ impl Held {
     /// Whose file system it is that is read.
     pub(super) fn place(&self) -> Place {
         self.place
+    }
+
+    /// The number of its inode, if what is read of it will be in memory for others.
+    pub(super) fn shared_inode(&self) -> Option<u64> {
+        self.closing.is_none().then_some(self.inode)
     }
 
     /// As [`File::resident`], where that is right.

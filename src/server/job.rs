@@ -15,6 +15,7 @@
 
 use super::connection::Connection;
 use super::content::Read;
+use super::flight::Flight;
 use super::lookup::{
     Open,
     Resolution, //
@@ -115,6 +116,8 @@ struct Progress {
     ticket: Ticket,
     /// Whether its connection has given it up while it ran.
     is_abandoned: bool,
+    /// Who else waits for its end.
+    flight: Option<Flight>,
 }
 
 /// A work item.
@@ -135,11 +138,12 @@ impl_has_work! {
 pub(super) struct Pending(Arc<Job>);
 
 impl Pending {
-    /// Does `task`, which touches `place`, when its turn has come; its end wakes `sock`. `limit`
-    /// is how many connections there may be.
+    /// Does `task`, which touches `place`, when its turn has come; its end wakes `sock`, and those
+    /// who wait for `flight`. `limit` is how many connections there may be.
     pub(super) fn start(
         task: Task,
         place: Place,
+        flight: Option<Flight>,
         sock: &Sock<Connection>,
         shared: &Arc<Shared>,
         limit: u32,
@@ -151,6 +155,7 @@ impl Pending {
         match shared.storage().enter(place, &job, seat, limit) {
             Ok(ticket) => {
                 progress.ticket = ticket;
+                progress.flight = flight;
                 drop(progress);
                 Ok(Self(job))
             }
@@ -184,6 +189,8 @@ impl Drop for Pending {
             _ => core::mem::replace(&mut progress.stage, Stage::Over),
         };
         let sock = progress.sock.take();
+        // What runs goes on for the others.
+        let flight = progress.flight.take_if(|_| !is_busy);
         let mut waiting = None;
         if sock.is_some() {
             progress.is_abandoned = is_busy;
@@ -194,6 +201,7 @@ impl Drop for Pending {
         drop(stage);
         drop(sock);
         drop(waiting);
+        drop(flight);
     }
 }
 
@@ -236,6 +244,7 @@ impl Job {
             sock,
             ticket: (0, 0),
             is_abandoned: false,
+            flight: None,
         };
         Arc::pin_init(
             pin_init!(Self {
@@ -260,23 +269,26 @@ impl Job {
         }
     }
 
-    /// Leaves the result to the connection, and wakes it.
+    /// Leaves the result to the connection, and wakes it, and those who wait for the same.
     fn finish(&self, output: Option<Output>) {
         let mut progress = self.progress.lock();
+        let lane = progress.ticket.0;
+        // Landed at the end: those who are woken must not be refused because of a silence that is
+        // over.
+        let _flight = progress.flight.take();
         let Some(sock) = progress.sock.take() else {
             progress.stage = Stage::Over;
             let is_abandoned = progress.is_abandoned;
             drop(progress);
             if is_abandoned {
-                self.shared.storage().end_abandoned();
+                self.shared.storage().end_abandoned(lane);
             }
             // Nobody waits for it.
             drop(output);
             return;
         };
         progress.stage = output.map_or(Stage::Over, Stage::Done);
-        let ticket = progress.ticket;
-        self.shared.storage().answered(ticket.0);
+        self.shared.storage().answered(lane);
         drop(progress);
         sock.data().worker().post_late(&sock);
     }

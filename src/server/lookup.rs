@@ -186,17 +186,18 @@ impl Open {
 }
 
 /// Tells which file system has to be asked for `query`: that of the last directory on the way that
-/// is cached, unless a symbolic link or a mount is met behind that. `buffer` is that of [`resolve`].
+/// is cached, unless a symbolic link or a mount is met behind that; and whether what it says will be
+/// in memory for others. `buffer` is that of [`resolve`].
 #[inline(never)]
 pub(super) fn place(
     root: &Root,
     query: &Query<'_>,
     buffer: &mut [u8],
     may_sleep: &MaySleep,
-) -> Place {
+) -> (Place, bool) {
     match deepest(root, query, buffer, may_sleep) {
-        Some((base, _)) => Place::Device(base.device()),
-        None => Place::Anywhere,
+        Some((base, _)) => (Place::Device(base.device()), base.is_local()),
+        None => (Place::Anywhere, false),
     }
 }
 
@@ -266,11 +267,13 @@ pub(super) fn resolve(
 }
 
 /// Finds what `query` asks for, as far as it is cached, by us or by the kernel, and says whether it
-/// is by us. `None` means that this can't be told without waiting.
+/// is by us. `None` means that this can't be told without waiting. `is_again` says that it was not
+/// found before for the same request.
 #[inline(never)]
 pub(super) fn find(
     config: &Config,
     query: &Query<'_>,
+    is_again: bool,
     buffer: &mut [u8],
     sock: &Sock<Connection>,
     may_sleep: &MaySleep,
@@ -281,7 +284,9 @@ pub(super) fn find(
     let hash = cache.hasher().query(query);
     match cache.find(hash, root, query) {
         Found::Entry(entry) => {
-            counters.count(Counter::CacheHits);
+            if !is_again {
+                counters.count(Counter::CacheHits);
+            }
             let document = entry.document().clone();
             if let Some(cpu) = sock.data().take_deferred_on() {
                 worker.store().shelve(cpu, entry, may_sleep);
@@ -291,7 +296,9 @@ pub(super) fn find(
         Found::Missing => (),
         Found::Stale => counters.count(Counter::CacheStale),
     }
-    counters.count(Counter::CacheMisses);
+    if !is_again {
+        counters.count(Counter::CacheMisses);
+    }
     let found = resolve(root.root(), query, Reach::Cached, buffer, shared, may_sleep)?;
     Some((found, false))
 }
@@ -608,7 +615,7 @@ impl<const TRACED: bool> Names<'_, TRACED> {
         let Some(file) = found.open(mode, self.may_sleep)? else {
             return Ok((mode == Lookup::MayBlock).then_some(Resolution::Busy));
         };
-        let file = Held::new(file, found, self.shared)?;
+        let file = Held::new(file, found, attributes.inode, self.shared)?;
         Ok(Some(Resolution::File(Document {
             file: Arc::new(file, GFP_KERNEL)?,
             attributes,

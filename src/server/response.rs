@@ -2,10 +2,15 @@
 
 //! A response that is being sent, and how far that has come.
 
+use super::cache::Hasher;
 use super::connection::Connection;
 use super::content::{
     Content,
     Fill, //
+};
+use super::flight::{
+    Part,
+    Wait, //
 };
 use super::job::{
     Output,
@@ -64,6 +69,10 @@ pub(super) struct Response {
     fragments: Option<Fragments>,
     /// The work item that reads what comes next.
     job: Option<Pending>,
+    /// Another one's work item that does.
+    wait: Option<KBox<Wait>>,
+    /// Whether that was waited for, and nothing more was found in memory since.
+    has_waited: bool,
     /// The status, until the first octet was sent.
     status: Option<Status>,
     /// Whether anything was sent.
@@ -84,6 +93,8 @@ impl Response {
         Self {
             fragments: Some(fragments),
             job: None,
+            wait: None,
+            has_waited: false,
             status: Some(plan.status),
             is_touched: false,
             is_filled: false,
@@ -103,6 +114,8 @@ impl Response {
         Self {
             fragments: Some(fragments),
             job: None,
+            wait: None,
+            has_waited: false,
             status: None,
             is_touched: true,
             is_filled: true,
@@ -114,12 +127,24 @@ impl Response {
 
     /// Whether a work item reads what comes next.
     pub(super) fn is_reading(&self) -> bool {
-        self.job.is_some()
+        self.job.is_some() || self.wait.is_some()
+    }
+
+    /// Whether another one's work item was waited for in vain.
+    pub(super) fn has_waited(&self) -> bool {
+        self.has_waited
     }
 
     /// Takes back what a work item has read.
     #[inline(never)]
     pub(super) fn finish_reading(&mut self) -> Reading {
+        if let Some(wait) = &self.wait {
+            if !wait.is_over() {
+                return Reading::Pending;
+            }
+            self.wait = None;
+            self.has_waited = true;
+        }
         let Some(job) = &self.job else {
             return Reading::Ready;
         };
@@ -139,25 +164,34 @@ impl Response {
         }
     }
 
-    /// Begins to read what comes next in a work item, which wakes `sock`. `limit` is how many
-    /// connections there may be. There is no other way on when this fails.
+    /// Begins to read what comes next in a work item, which wakes `sock`, or waits for one that does
+    /// so for another one. Returns whether it is its own. `limit` is how many connections there may
+    /// be. There is no other way on when this fails.
     pub(super) fn read(
         &mut self,
         sock: &Sock<Connection>,
         shared: &Arc<Shared>,
+        hasher: Hasher,
         limit: u32,
-    ) -> Result<(), Refused> {
+    ) -> Result<bool, Refused> {
+        let content = self.content.as_ref().ok_or(Refused::NoMemory)?;
+        let (flights, was_in_vain) = (shared.flights(), self.has_waited);
+        let join = |(key, place)| flights.join(key, was_in_vain, place, sock, limit);
+        let flight = match content.key(hasher).map_or(Ok(Part::Alone), join)? {
+            Part::Other(wait) => {
+                self.wait = Some(wait);
+                return Ok(false);
+            }
+            Part::First(flight) => Some(flight),
+            Part::Alone => None,
+        };
         let fragments = self.fragments.take();
-        let read = fragments.and_then(|fragments| self.content.as_ref()?.read(fragments));
+        let read = fragments.and_then(|fragments| content.read(fragments));
         let (read, place) = read.ok_or(Refused::NoMemory)?;
-        self.job = Some(Pending::start(
-            Task::Read(read),
-            place,
-            sock,
-            shared,
-            limit,
-        )?);
-        Ok(())
+        let task = Task::Read(read);
+        self.job = Some(Pending::start(task, place, flight, sock, shared, limit)?);
+        self.has_waited = false;
+        Ok(true)
     }
 
     /// Whether nothing of the response was sent, so that another one can be.
@@ -196,7 +230,7 @@ impl Response {
             if !self.is_filled {
                 if let Some(content) = &mut self.content {
                     match content.fill(fragments, cache, stream.send_room(), now, may_sleep) {
-                        Ok(Fill::Filled) => (),
+                        Ok(Fill::Filled) => self.has_waited = false,
                         Ok(Fill::Cold) => return Progress::Cold,
                         Err(_) => return Progress::NoMemory,
                     }

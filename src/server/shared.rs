@@ -6,6 +6,7 @@ use super::config::Config;
 use super::connection::Connection;
 use super::directory;
 use super::failsafe::Failsafe;
+use super::flight::Flights;
 use super::listener::Acceptor;
 use super::stats::{
     Counter,
@@ -85,6 +86,7 @@ pub(super) struct Shared {
     listening: Mutex<Listening>,
     credentials: Credentials,
     storage: Arc<Storage>,
+    flights: Arc<Flights>,
     memory: Arc<Memory<Connection>>,
     listings: Arc<directory::Memory>,
     failsafe: Arc<Failsafe>,
@@ -101,6 +103,7 @@ impl Shared {
         may_sleep: &MaySleep,
     ) -> Result<Arc<Self>> {
         let credentials = Credentials::unprivileged(USER, may_sleep)?;
+        let flights = Flights::new()?;
         let listings = Arc::new(directory::Memory::new(), GFP_KERNEL)?;
         let place = Place {
             address: config.address,
@@ -131,6 +134,7 @@ impl Shared {
                 ),
                 credentials,
                 storage: storage.clone(),
+                flights,
                 memory: memory.clone(),
                 listings,
                 failsafe: failsafe.clone(),
@@ -193,6 +197,11 @@ impl Shared {
     /// Who may make file systems wait.
     pub(super) fn storage(&self) -> &Arc<Storage> {
         &self.storage
+    }
+
+    /// Who waits for what others have asked file systems for.
+    pub(super) fn flights(&self) -> &Arc<Flights> {
+        &self.flights
     }
 
     /// Whether the server is in trouble.

@@ -58,8 +58,12 @@ counters! {
     CacheHits => "cache_hits";
     /// Requests whose document was not cached.
     CacheMisses => "cache_misses";
+    /// Requests of those for whose document a work item was begun.
+    CacheMissesPrimary => "cache_misses_primary";
+    /// Requests of those that waited for the work item of another one for the same document.
+    CacheMissesSecondary => "cache_misses_secondary";
     /// Requests whose document was found, and whose content was not in memory when it was to be
-    /// sent: the second thing that a cache may miss.
+    /// sent.
     CacheMissesContent => "cache_misses_content";
     /// Requests whose cached document was not true any more.
     CacheStale => "cache_stale";
@@ -94,6 +98,8 @@ counters! {
     DeferredLookup => "deferred_lookup";
     /// Times that a response waited for a file to be read.
     DeferredRead => "deferred_read";
+    /// Times that a response waited for what was read of the same file for another one.
+    DeferredReadShared => "deferred_read_shared";
     /// Requests refused, and connections closed in the middle of a response, because a file system
     /// did not answer others before.
     StorageRefused => "storage_refused";

@@ -82,7 +82,7 @@ struct Lane {
     device: u32,
     running: u32,
     waiting: u32,
-    /// Connections that wait for a job, be it running or not.
+    /// Connections that wait for a job, be it running or not, their own or not.
     connections: u32,
     /// The second in which a job was answered or has ended, or was the first to run.
     heard: u64,
@@ -153,6 +153,19 @@ impl Lanes {
         !(lane.is_silent(now) && (is_full || is_crowded))
     }
 
+    /// Lets a connection, of `limit` that there may be, wait in the lane for `place`, and returns that.
+    fn admit(&mut self, place: Place, limit: u32, now: u64) -> Result<usize, Refused> {
+        let index = self.find(place);
+        if !self.admits(index, limit, now) {
+            return Err(Refused::Silent);
+        }
+        self.connections = self.connections.saturating_add(1);
+        if let Some(lane) = self.lanes.get_mut(index) {
+            lane.connections = lane.connections.saturating_add(1);
+        }
+        Ok(index)
+    }
+
     /// Takes note that a connection doesn't wait any more in a lane, and returns that.
     fn stop_waiting(&mut self, index: usize) -> Option<&mut Lane> {
         self.connections = self.connections.saturating_sub(1);
@@ -197,6 +210,18 @@ impl Lanes {
     }
 }
 
+/// A connection that waits in a lane for a job of another one. Dropping it ends that.
+pub(super) struct Guest {
+    storage: Arc<Storage>,
+    lane: usize,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.storage.lanes.lock().stop_waiting(self.lane);
+    }
+}
+
 /// What is there to be told of the jobs.
 #[derive(Clone, Copy)]
 pub(super) struct Numbers {
@@ -232,20 +257,22 @@ impl Storage {
     ) -> Result<Ticket, Refused> {
         let now = time::monotonic_seconds();
         let mut lanes = self.lanes.lock();
-        let index = lanes.find(place);
-        if !lanes.admits(index, limit, now) {
-            drop(lanes);
-            return Err(Refused::Silent);
-        }
-        lanes.connections = lanes.connections.saturating_add(1);
-        if let Some(lane) = lanes.lanes.get_mut(index) {
-            lane.connections = lane.connections.saturating_add(1);
-        }
+        let index = lanes.admit(place, limit, now)?;
         let ticket = Self::add(&mut lanes, index, job, seat);
         let first = lanes.begin(index, now);
         drop(lanes);
         self.run(first);
         Ok(ticket)
+    }
+
+    /// Lets a connection wait for a job of another one, which touches `place`.
+    pub(super) fn admit(self: &Arc<Self>, place: Place, limit: u32) -> Result<Guest, Refused> {
+        let now = time::monotonic_seconds();
+        let lane = self.lanes.lock().admit(place, limit, now)?;
+        Ok(Guest {
+            storage: self.clone(),
+            lane,
+        })
     }
 
     /// Lets `job` run for nobody, when its turn has come.
@@ -338,10 +365,14 @@ impl Storage {
         node.map(|node| node.to_key_value().1)
     }
 
-    /// Takes note that a job has ended whose connection had ended before.
-    pub(super) fn end_abandoned(&self) {
+    /// Takes note that the file system has answered a job whose connection had ended before.
+    pub(super) fn end_abandoned(&self, index: usize) {
+        let now = time::monotonic_seconds();
         let mut lanes = self.lanes.lock();
         lanes.abandoned = lanes.abandoned.saturating_sub(1);
+        if let Some(lane) = lanes.lanes.get_mut(index) {
+            lane.heard = now;
+        }
     }
 
     /// Has the work queue run `job`.

@@ -23,6 +23,10 @@ use super::dispatch::{
     Opened,
     Reason, //
 };
+use super::flight::{
+    Key,
+    Part, //
+};
 use super::job::{
     Output,
     Pending,
@@ -116,6 +120,8 @@ pub(super) struct Turn<'a> {
     may_sleep: &'a MaySleep,
     /// Octets that may still be sent.
     budget: usize,
+    /// Whether the request has waited for a file to be opened for another one.
+    has_waited: bool,
 }
 
 impl<'a> Turn<'a> {
@@ -136,6 +142,7 @@ impl<'a> Turn<'a> {
             local,
             may_sleep,
             budget: OCTETS,
+            has_waited: false,
         }
     }
 
@@ -227,6 +234,16 @@ impl<'a> Turn<'a> {
                 let purpose = *purpose;
                 self.state.phase = Phase::Receiving;
                 self.opened(resolution, purpose)
+            }
+            Phase::Waiting(wait) => {
+                if !wait.is_over() {
+                    return Next::Wait;
+                }
+                self.state.phase = Phase::Receiving;
+                self.has_waited = true;
+                let next = self.receive(None, true);
+                self.has_waited = false;
+                next
             }
             Phase::Refused(purpose) => {
                 let purpose = *purpose;
@@ -337,11 +354,12 @@ impl<'a> Turn<'a> {
             target::normalize(request.target.path, &mut self.local.name)
         };
         let (buffer, may_sleep) = (&mut self.local.lookup, self.may_sleep);
-        let sock = self.sock;
+        let (sock, has_waited) = (self.sock, self.has_waited);
         let missed = &mut self.local.missed;
         let asked = path.ok().map(|path| path.name);
         let resolve = |query: &Query<'_>| {
-            let (found, is_cached) = lookup::find(config, query, buffer, sock, may_sleep)?;
+            let found = lookup::find(config, query, has_waited, buffer, sock, may_sleep);
+            let (found, is_cached) = found?;
             let is_asked = asked.is_some_and(|name| core::ptr::eq(name, query.path.name));
             let may_keep = matches!(&found, Resolution::File(document) if config.keeps(document.attributes.size));
             if may_keep && !is_cached && is_asked {
@@ -363,9 +381,14 @@ impl<'a> Turn<'a> {
             Decision::Answer(action) => action,
             Decision::Open(query, reason) => {
                 let root = config.document_root.root();
-                let place = lookup::place(root, &query, &mut self.local.lookup, may_sleep);
+                let buffer = &mut self.local.lookup;
+                let (place, is_local) = lookup::place(root, &query, buffer, may_sleep);
+                let hasher = self.worker.store().cache().hasher();
+                let is_shared = is_local && reason.is_none();
+                let key = is_shared.then(|| hasher.query(&query).key());
                 let task = lookup::Open::new(&config.document_root, &query, place);
-                let opening = self.open(task, place, reason.map_or(Purpose::Answer, Purpose::Page));
+                let purpose = reason.map_or(Purpose::Answer, Purpose::Page);
+                let opening = self.open(task, place, purpose, key);
                 return opening.unwrap_or(Next::End(Close::Abort, Counter::OutOfMemory));
             }
         };
@@ -425,15 +448,41 @@ impl<'a> Turn<'a> {
         self.conclude(dispatch::with_page(reason, page), is_head)
     }
 
-    /// Opens a file in a work item. Fails if there is no memory for that.
+    /// Opens a file in a work item, or waits for one that does so for another one with that `key`.
+    /// Fails if there is no memory for that.
     #[inline(never)]
-    fn open(&mut self, task: Result<lookup::Open>, place: Place, purpose: Purpose) -> Result<Next> {
+    fn open(
+        &mut self,
+        task: Result<lookup::Open>,
+        place: Place,
+        purpose: Purpose,
+        key: Option<Key>,
+    ) -> Result<Next> {
         let (shared, limit) = (self.worker.shared(), self.local.config.max_connect);
         let task = Task::Open(task?);
-        match Pending::start(task, place, self.sock, shared, limit) {
-            Ok(job) => {
-                self.state.phase = Phase::Opening(job, purpose);
-                Ok(self.deferred(Counter::DeferredLookup))
+        let (flights, was_in_vain) = (shared.flights(), self.has_waited);
+        let join = |key| flights.join(key, was_in_vain, place, self.sock, limit);
+        let begun = key.map_or(Ok(Part::Alone), join).and_then(|part| {
+            let flight = match part {
+                Part::Other(wait) => return Ok(Phase::Waiting(wait)),
+                Part::First(flight) => Some(flight),
+                Part::Alone => None,
+            };
+            let job = Pending::start(task, place, flight, self.sock, shared, limit)?;
+            Ok(Phase::Opening(job, purpose))
+        });
+        match begun {
+            Ok(phase) => {
+                let is_primary = matches!(purpose, Purpose::Answer) && !self.has_waited;
+                let counter = match phase {
+                    Phase::Waiting(_) => Counter::CacheMissesSecondary,
+                    _ => Counter::DeferredLookup,
+                };
+                if is_primary && counter == Counter::DeferredLookup {
+                    self.count(Counter::CacheMissesPrimary);
+                }
+                self.state.phase = phase;
+                Ok(self.deferred(counter))
             }
             Err(Refused::Silent) => {
                 self.count(Counter::StorageRefused);
@@ -466,19 +515,19 @@ impl<'a> Turn<'a> {
         let root = local.config.document_root.root();
         let (config, sock) = (&local.config, self.sock);
         let decision = dispatch::refuse(reason, config, |query| {
-            lookup::find(config, query, buffer, sock, may_sleep).map(|(found, _)| found)
+            lookup::find(config, query, false, buffer, sock, may_sleep).map(|(found, _)| found)
         });
         let (task, place) = match decision {
             Decision::Answer(action) => return self.conclude(action, is_head),
             // Only a request that was read is handed over.
             Decision::HandOver(_) => return self.conclude(Action::Reject(reason), is_head),
             Decision::Open(query, _) => {
-                let place = lookup::place(root, &query, &mut local.lookup, may_sleep);
+                let (place, _) = lookup::place(root, &query, &mut local.lookup, may_sleep);
                 let task = lookup::Open::new(&local.config.document_root, &query, place);
                 (task, place)
             }
         };
-        let opening = self.open(task, place, Purpose::Refusal(reason, is_head));
+        let opening = self.open(task, place, Purpose::Refusal(reason, is_head), None);
         // Without memory it is refused without the page.
         opening.unwrap_or_else(|_| self.conclude(Action::Reject(reason), is_head))
     }
@@ -539,14 +588,20 @@ impl<'a> Turn<'a> {
         if let Some(status) = response.status_sent() {
             counters.count(status);
         }
+        let mut awaited = Counter::DeferredRead;
         if progress == Progress::Cold {
-            if response.is_untouched() {
+            if response.is_untouched() && !response.has_waited() {
                 counters.count(Counter::CacheMissesContent);
             }
             let (shared, limit) = (self.worker.shared(), self.local.config.max_connect);
-            if let Err(refused) = response.read(self.sock, shared, limit) {
-                let is_untouched = response.is_untouched();
-                return self.is_not_read(is_untouched, refused);
+            let hasher = self.worker.store().cache().hasher();
+            match response.read(self.sock, shared, hasher, limit) {
+                Ok(true) => (),
+                Ok(false) => awaited = Counter::DeferredReadShared,
+                Err(refused) => {
+                    let is_untouched = response.is_untouched();
+                    return self.is_not_read(is_untouched, refused);
+                }
             }
         }
         if sent > 0 {
@@ -562,7 +617,7 @@ impl<'a> Turn<'a> {
                 Next::Wait
             }
             Progress::Enough => Next::Again,
-            Progress::Cold => self.deferred(Counter::DeferredRead),
+            Progress::Cold => self.deferred(awaited),
             Progress::NoMemory => Next::End(Close::Abort, Counter::OutOfMemory),
             Progress::Lost => Next::End(Close::Abort, Counter::Reset),
         }

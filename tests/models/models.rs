@@ -289,6 +289,116 @@ fn job_hangs() {
     });
 }
 
+/// Two connections ask for the same: both are answered, whether or not one waits for the other.
+#[test]
+fn flight() {
+    check("flight", 2, || {
+        let server = server();
+        outcome::set_shares();
+        let one = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        let other = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.answered == 2);
+        server.stop();
+        one.forget();
+        other.forget();
+    });
+}
+
+/// The same, with a worker for each.
+#[test]
+fn flight_of_workers() {
+    check("flight_of_workers", 1, || {
+        let server = Server::start(8, 2);
+        outcome::set_shares();
+        let one = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        let other = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.answered == 2);
+        server.stop();
+        one.forget();
+        other.forget();
+    });
+}
+
+/// A connection waits for the work item of another one, which is reset meanwhile: it is answered.
+#[test]
+fn flight_of_the_dead() {
+    check("flight_of_the_dead", 2, || {
+        let server = server();
+        outcome::set_shares();
+        outcome::set_hangs();
+        let one = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.begun == 1);
+        let other = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.waiting == 1);
+        one.send(Segment::Reset);
+        outcome::wait(|outcome| outcome.ended == 1);
+        outcome::tell(|outcome| outcome.goes_on = true);
+        outcome::wait(|outcome| outcome.answered == 1);
+        server.stop();
+        one.forget();
+        other.forget();
+    });
+}
+
+/// The same, before that work item has a place.
+#[test]
+fn flight_is_given_up() {
+    check("flight_is_given_up", 1, || {
+        let server = Server::start_with_places(8, 1, 1);
+        outcome::set_shares();
+        server.files().close(2, File::hanging());
+        let one = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.asked == 1);
+        let other = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.waiting == 1);
+        one.send(Segment::Reset);
+        outcome::wait(|outcome| outcome.answered == 1);
+        outcome::tell(|outcome| outcome.closed += 1);
+        server.stop();
+        one.forget();
+        other.forget();
+    });
+}
+
+/// The server is stopped while one waits for a work item of another one that hangs: neither is kept.
+#[test]
+fn flight_hangs() {
+    check("flight_hangs", 2, || {
+        let server = server();
+        outcome::set_shares();
+        outcome::set_hangs();
+        let one = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.begun == 1);
+        let other = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.waiting == 1);
+        let server = server.halt();
+        assert!(one.is_alone(), "a work item keeps its connection");
+        assert!(other.is_alone(), "a flight keeps a connection");
+        outcome::tell(|outcome| outcome.goes_on = true);
+        server.unload();
+        one.forget();
+        other.forget();
+    });
+}
+
+/// The server is stopped while such a work item ends: no queue keeps the connection that waits.
+#[test]
+fn flight_outlives() {
+    check("flight_outlives", 2, || {
+        let server = server();
+        outcome::set_shares();
+        outcome::set_hangs();
+        let one = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.begun == 1);
+        let other = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.waiting == 1);
+        outcome::tell(|outcome| outcome.goes_on = true);
+        server.stop();
+        one.forget();
+        other.forget();
+    });
+}
+
 /// A work item needs another file system than it was begun for: it goes on when there is a place,
 /// which may be its own.
 #[test]

@@ -10,6 +10,8 @@ mod directory;
 pub(crate) mod dispatch;
 #[path = "../../src/server/failsafe.rs"]
 mod failsafe;
+#[path = "../../src/server/flight.rs"]
+mod flight;
 mod hot;
 #[path = "../../src/server/job.rs"]
 mod job;

@@ -48,6 +48,10 @@ impl<K: Ord + Copy, V> RBTree<K, V> {
         before.map(|value| RBTreeNode(key, value))
     }
 
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.0.get(key)
+    }
+
     pub fn remove_node(&mut self, key: &K) -> Option<RBTreeNode<K, V>> {
         self.0
             .remove_entry(key)

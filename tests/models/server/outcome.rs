@@ -21,6 +21,8 @@ pub(crate) struct Outcome {
     pub(crate) dropped: u32,
     /// Jobs that connections have asked for.
     pub(crate) asked: u32,
+    /// Connections that wait for a job of another one.
+    pub(crate) waiting: u32,
     /// Whether look-ups go on that hang.
     pub(crate) goes_on: bool,
     /// Look-ups that have begun.
@@ -48,6 +50,8 @@ thread_local! {
     static ASKS_FILE: Cell<bool> = const { Cell::new(false) };
     /// Whether these hang.
     static HANGS: Cell<bool> = const { Cell::new(false) };
+    /// Whether all ask for the same.
+    static SHARES: Cell<bool> = const { Cell::new(false) };
     /// Whether these are of another file system than it seems.
     static WANDERS: Cell<bool> = const { Cell::new(false) };
 }
@@ -56,6 +60,7 @@ thread_local! {
 pub(crate) fn begin() {
     ASKS_FILE.set(false);
     HANGS.set(false);
+    SHARES.set(false);
     WANDERS.set(false);
 }
 
@@ -76,6 +81,16 @@ pub(crate) fn set_hangs() {
 
 pub(super) fn hangs() -> bool {
     HANGS.get()
+}
+
+/// Lets all requests be for the same file, that must be waited for.
+pub(crate) fn set_shares() {
+    ASKS_FILE.set(true);
+    SHARES.set(true);
+}
+
+pub(super) fn shares() -> bool {
+    SHARES.get()
 }
 
 /// Lets requests be for files of another file system than it seems.

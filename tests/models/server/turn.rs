@@ -9,6 +9,7 @@ use super::connection::{
     State,
     Timer, //
 };
+use super::flight::Part;
 use super::job::{
     Output,
     Pending,
@@ -98,7 +99,22 @@ impl<'a> Turn<'a> {
                     let limit = self.local.config.max_connect;
                     let task = Task::Open(lookup::Open::new());
                     let place = Place::Device(1);
-                    match Pending::start(task, place, self.sock, shared, limit) {
+                    let part = if outcome::shares() {
+                        shared.flights().join(7, false, place, self.sock, limit)
+                    } else {
+                        Ok(Part::Alone)
+                    };
+                    let flight = match part {
+                        Ok(Part::Other(wait)) => {
+                            self.state.phase = Phase::Waiting(wait);
+                            outcome::tell(|outcome| outcome.waiting += 1);
+                            continue;
+                        }
+                        Ok(Part::First(flight)) => Some(flight),
+                        Ok(Part::Alone) => None,
+                        Err(_) => return self.end(Counter::StorageRefused),
+                    };
+                    match Pending::start(task, place, flight, self.sock, shared, limit) {
                         Ok(job) => {
                             self.state.phase = Phase::Opening(job, Purpose::Answer);
                             outcome::tell(|outcome| outcome.asked += 1);
@@ -106,6 +122,13 @@ impl<'a> Turn<'a> {
                         Err(Refused::Silent) => return self.end(Counter::StorageRefused),
                         Err(Refused::NoMemory) => return self.end(Counter::OutOfMemory),
                     }
+                }
+                Phase::Waiting(wait) => {
+                    if !wait.is_over() {
+                        return Next::Wait;
+                    }
+                    // What it waited for is in memory.
+                    self.answer();
                 }
                 Phase::Opening(job, _) => {
                     match job.result() {
