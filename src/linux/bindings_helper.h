@@ -58,6 +58,7 @@
 #include <net/inet_hashtables.h>
 #include <net/ipv6.h>
 #include <net/net_namespace.h>
+#include <net/proto_memory.h>
 #include <net/request_sock.h>
 #include <net/sock.h>
 #include <net/tcp.h>
@@ -110,6 +111,8 @@ void tux_helper_sk_set_nospace(struct sock *sk);
 void tux_helper_sk_prot_close(struct sock *sk);
 void tux_helper_sk_prot_shutdown(struct sock *sk, int how);
 void tux_helper_sk_prot_unhash(struct sock *sk);
+long tux_helper_sk_memory_allocated(const struct sock *sk);
+long tux_helper_sk_prot_mem_limits(const struct sock *sk, int index);
 int tux_helper_inet_csk_reqsk_queue_len(const struct sock *sk);
 void tux_helper_sk_set_linger_zero(struct sock *sk);
 int tux_helper_sock_set_int_option(struct socket *sock, int level, int name, int value);

@@ -137,6 +137,16 @@ void tux_helper_sk_prot_unhash(struct sock *sk)
 	sk->sk_prot->unhash(sk);
 }
 
+long tux_helper_sk_memory_allocated(const struct sock *sk)
+{
+	return sk_memory_allocated(sk);
+}
+
+long tux_helper_sk_prot_mem_limits(const struct sock *sk, int index)
+{
+	return sk_prot_mem_limits(sk, index);
+}
+
 int tux_helper_inet_csk_reqsk_queue_len(const struct sock *sk)
 {
 	return inet_csk_reqsk_queue_len(sk);

@@ -93,6 +93,17 @@ impl Stream<'_> {
         usize::try_from(octets).unwrap_or(0)
     }
 
+    /// Whether TCP has more memory than it may. As long as it does, no more octets come than are
+    /// unread.
+    pub(crate) fn is_over_memory_limit(&self) -> bool {
+        // SAFETY: By the type invariant.
+        let pages = unsafe { bindings::sk_memory_allocated(self.sk.as_ptr()) };
+        // The last of the three numbers of `tcp_mem`.
+        //
+        // SAFETY: By the type invariant.
+        pages > unsafe { bindings::sk_prot_mem_limits(self.sk.as_ptr(), 2) }
+    }
+
     /// Whether the peer has sent its FIN: nothing will come behind what is unread.
     pub(crate) fn is_read_closed(&self) -> bool {
         // SAFETY: By the type invariant.

@@ -423,7 +423,7 @@ impl<'a> Turn<'a> {
         if self.state.requests > 0 {
             if len == 0 && self.state.timer != Timer::KeepAlive {
                 self.wait(Timer::KeepAlive);
-            } else if len > 0 && was_empty {
+            } else if len > 0 && was_empty && self.state.timer != Timer::Header {
                 self.wait(Timer::Header);
             }
         }
@@ -612,6 +612,7 @@ impl<'a> Turn<'a> {
             Progress::Done => self.sent(),
             Progress::Full => {
                 if self.stream.is_send_queue_empty() {
+                    self.worker.lacks_memory(self.local.now);
                     self.wait(Timer::Memory);
                 }
                 Next::Wait

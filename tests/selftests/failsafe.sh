@@ -23,7 +23,9 @@ set_for_now /sys/kernel/debug/sched/fair_server/cpu0/runtime 0 ||
 	echo "# no fair server, or none that can be told"
 set_for_now /proc/sys/kernel/watchdog 0
 set_for_now /sys/module/workqueue/parameters/watchdog_thresh 0
+set_for_now /proc/sys/net/ipv4/tcp_mem "$(cat /proc/sys/net/ipv4/tcp_mem)"
 taskset -pc 1 $$ >/dev/null
+head -c 300000 /dev/urandom >"$docroot/300k"
 faults=0
 if [ "${RUST_TUX_KERNEL:-stock}" != stock ]; then
 	prepare_faults && faults=1
@@ -133,6 +135,83 @@ with Hog():
 sysctl("clientport", "8081")
 time.sleep(1)
 
+# ---- memory of TCP
+
+def tcp_mem(limits):
+    with open("/proc/sys/net/ipv4/tcp_mem", "w") as file:
+        file.write(limits)
+
+def pages():
+    """What TCP has, as it counts."""
+    with open("/proc/net/sockstat") as lines:
+        return next(int(line.split()[-1]) for line in lines if line.startswith("TCP:"))
+
+class Unread:
+    """Connections of others, whose octets nobody reads: TCP's counters of each processor are in
+    the sum when they come to a MiB."""
+
+    def __enter__(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.sockets = [listener]
+        while pages() < 2048:
+            one = socket.create_connection(listener.getsockname())
+            self.sockets += [one, listener.accept()[0]]
+            one.setblocking(False)
+            try:
+                while one.send(b"x" * 65536):
+                    pass
+            except BlockingIOError:
+                pass
+        return self
+
+    def __exit__(self, *_):
+        for s in self.sockets:
+            s.close()
+
+def in_pieces(c):
+    """A head that comes in three segments."""
+    c.send_in_pieces(request("/index.html", "Field: " + "a" * 3000), 40, 1500, pause=0.1)
+
+limits = open("/proc/sys/net/ipv4/tcp_mem").read()
+with Backing("--epoll"), Unread():
+    large = open(docroot + b"/300k", "rb").read()
+    with Connection() as before, Connection() as stays:
+        before.send(request("/index.html"))
+        before.response()
+        counted = stat()
+        tcp_mem("8 16 32")
+        answers = []
+        for _ in range(5):
+            with Connection() as c:
+                c.send(request("/index.html") + request("/300k") + request(cold()))
+                answers.append([c.response().body for _ in range(3)])
+        is_("TCP is over its limit: this server answers all the same", [(a[0], a[1] == large, a[2][:4]) for a in answers], [(b"index\n", True, b"file")] * 5)
+        is_("nothing lacks for it", (trouble(), stat()["failsafe_out_of_memory"]), (0, counted["failsafe_out_of_memory"]))
+        in_pieces(stays)
+        is_("a head of which the rest can't come here is the backing server's", who(stays.response()), "backing")
+        in_pieces(before)
+        is_("that of a later request, too", who(before.response()), "backing")
+        is_("they are counted", stat()["handoff_failsafe"] - counted["handoff_failsafe"], 2)
+        is_("others stay here", (once(), once(cold()), trouble()), (200, 200, 0))
+        tcp_mem(limits)
+    with Connection() as c:
+        in_pieces(c)
+        is_("when there is memory, such a head is read here", who(c.response()), 200)
+    sysctl("failsafe_timeout", "0")
+    with Connection() as c:
+        tcp_mem("8 16 32")
+        in_pieces(c)
+        is_("switched off, it waits", c.is_open(1), True)
+        tcp_mem(limits)
+        is_("until there is memory", who(c.response()), 200)
+    sysctl("failsafe_timeout", "1")
+with Unread(), Connection() as c:
+    tcp_mem("8 16 32")
+    in_pieces(c)
+    is_("without the backing server it waits", c.is_open(1), True)
+    tcp_mem(limits)
+    is_("and is answered here", who(c.response()), 200)
+
 # ---- memory
 
 def fail(percent):
@@ -140,6 +219,31 @@ def fail(percent):
         with open("/sys/kernel/debug/%s/probability" % kind, "w") as file:
             file.write(str(percent))
 
+def fail_slab(name):
+    """Whether only objects of that slab cache fail, if any do."""
+    try:
+        with open("/sys/kernel/slab/%s/failslab" % name, "w") as file:
+            file.write("1")
+        with open("/sys/kernel/debug/failslab/cache-filter", "w") as file:
+            file.write("Y")
+        return True
+    except OSError as error:
+        print("#  ", error)
+        return False
+
+if sys.argv[1] == "1" and fail_slab("skbuff_fclone_cache"):
+    with Backing("--epoll"), Connection() as waits:
+        counted = stat()
+        fail(100)
+        waits.send(request("/1.txt"))
+        true("TCP gets no memory for a response: that is seen", wait_until(trouble, 10))
+        is_("and the backing server answers", [once("/1.txt") for _ in range(3)], ["backing"] * 3)
+        fail(0)
+        is_("the response is sent when there is", who(waits.response()), 200)
+        is_("it is counted as such", stat()["failsafe_out_of_memory"] - counted["failsafe_out_of_memory"], 1)
+        true("it is over after that", wait_until(lambda: trouble() == 0, 20))
+    with open("/sys/kernel/debug/failslab/cache-filter", "w") as file:
+        file.write("N")
 if sys.argv[1] == "1":
     with Backing("--epoll"):
         sysctl("max_cached_documents", "0")

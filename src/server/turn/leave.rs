@@ -8,7 +8,8 @@
 //! one to ask again. That response says that it is the last.
 //!
 //! While the server is in trouble, new connections go to the backing server in the same way; if that
-//! doesn't take them, they stay.
+//! doesn't take them, they stay. So does any one of which the rest of a head can't come, because TCP
+//! has no memory for more than what is unread: the backing server reads that.
 
 use super::super::connection::{
     Phase,
@@ -33,7 +34,10 @@ impl Turn<'_> {
             return Some(self.begin_handover(Reason::Everything));
         }
         let failsafe = self.worker.shared().failsafe();
-        if self.state.requests == 0 && failsafe.is_on(self.local.now) && !config.is_last {
+        let is_new = self.state.requests == 0;
+        let is_in_trouble =
+            (is_new && failsafe.is_on(self.local.now)) || (self.is_stuck() && failsafe.is_armed());
+        if is_in_trouble && !config.is_last {
             return Some(self.begin_handover(Reason::FailSafe));
         }
         if !config.is_last {
@@ -44,6 +48,11 @@ impl Turn<'_> {
             return Some(self.begin_handover(Reason::Idle));
         }
         self.end_idle()
+    }
+
+    /// Whether a head has begun, and TCP has no memory for the rest of it.
+    fn is_stuck(&self) -> bool {
+        self.state.scanned > 0 && self.stream.is_over_memory_limit()
     }
 
     /// Goes on with a connection that the backing server has `refused`, but that has nothing that
