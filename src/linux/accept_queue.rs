@@ -128,7 +128,8 @@ pub(super) unsafe fn take_first(listener: NonNull<bindings::sock>) -> Option<Chi
     NonNull::new(sk).map(Child)
 }
 
-/// Takes `child` off the accept queue of `listener`, if it is among the first [`WALK`] on it.
+/// Takes `child` off the accept queue of `listener`, if it is among the first [`WALK`] on it and
+/// `claim` says so, which is called then, with the queue's lock held.
 ///
 /// # Safety
 ///
@@ -136,13 +137,14 @@ pub(super) unsafe fn take_first(listener: NonNull<bindings::sock>) -> Option<Chi
 pub(super) unsafe fn take(
     listener: NonNull<bindings::sock>,
     child: NonNull<bindings::sock>,
+    claim: impl FnOnce() -> bool,
 ) -> Option<Child> {
     // SAFETY: The caller's promise.
     let queue = unsafe { queue_of(listener) };
     // SAFETY: The queue is alive.
     unsafe { bindings::reqsk_queue_lock(queue) };
     // SAFETY: The queue's lock is held.
-    let request = unsafe { unlink(queue, child) };
+    let request = unsafe { unlink(queue, child, claim) };
     if request.is_some() {
         // SAFETY: The queue's lock is held.
         unsafe { bindings::sk_acceptq_removed(listener.as_ptr()) };
@@ -155,7 +157,7 @@ pub(super) unsafe fn take(
     Some(Child(child))
 }
 
-/// Unlinks the request of `child` from `queue`.
+/// Unlinks the request of `child` from `queue`, if it is there and `claim` says so.
 ///
 /// # Safety
 ///
@@ -163,6 +165,7 @@ pub(super) unsafe fn take(
 unsafe fn unlink(
     queue: *mut bindings::request_sock_queue,
     child: NonNull<bindings::sock>,
+    claim: impl FnOnce() -> bool,
 ) -> Option<NonNull<bindings::request_sock>> {
     let mut previous: *mut bindings::request_sock = core::ptr::null_mut();
     // SAFETY: The queue's lock is held.
@@ -175,6 +178,9 @@ unsafe fn unlink(
             previous = request.as_ptr();
             next = behind;
             continue;
+        }
+        if !claim() {
+            return None;
         }
         if previous.is_null() {
             // SAFETY: The lock is held; `reqsk_queue_empty()` reads the head without it.

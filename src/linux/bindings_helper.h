@@ -126,6 +126,7 @@ void tux_helper_sock_hold(struct sock *sk);
 void tux_helper_sock_set_urginline(struct sock *sk);
 void tux_helper_sk_acceptq_removed(struct sock *sk);
 void tux_helper_reqsk_queue_lock(struct request_sock_queue *queue);
+void tux_helper_reqsk_queue_lock_nested(struct request_sock_queue *queue);
 void tux_helper_reqsk_queue_unlock(struct request_sock_queue *queue);
 bool tux_helper_reqsk_dec_and_test(struct request_sock *req);
 struct sock *tux_helper_reqsk_listener(struct request_sock *req);

@@ -81,6 +81,13 @@ pub(crate) trait Accept: Sized + Send + Sync + 'static {
     /// The owner of the connections that it accepts.
     type Connection: Events;
 
+    /// The port of somebody on this machine who gets a connection in the owner's place, which can't
+    /// serve it. Called in softirq with the connection's lock held; must not sleep.
+    fn elsewhere(&self) -> Option<u16>;
+
+    /// A connection went there. Called as [`Self::elsewhere`].
+    fn passed_on(&self);
+
     /// Admits one more connection, or leaves it on the accept queue. Called with the connection's
     /// lock held, in softirq or in process context; must not sleep.
     fn admit(&self) -> Option<Self::Connection>;

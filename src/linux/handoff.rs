@@ -22,6 +22,10 @@
 //! is on its queue, and destroys it: `inet_csk_listen_stop()`. Nor may it be owned later. Until the
 //! slock is given back, whoever accepts the connection waits for it.
 //!
+//! Where no thread is there to do this, [`pass_on`] does it in softirq, for a connection that has just
+//! come and is on the accept queue of ours: nobody can own that, and its slock is held. The locks of
+//! both queues are, so that it is always on one of them.
+//!
 //! Nothing that was sent may be on its way (`sk_wmem_queued`): `accept()` charges a connection to
 //! the memory cgroup of who accepts it, but not what is queued to be sent, for which it is
 //! uncharged all the same when that is acknowledged.
@@ -31,7 +35,10 @@
 
 use super::accept_queue;
 use super::bindings;
-use super::callbacks::Events;
+use super::callbacks::{
+    self,
+    Events, //
+};
 use super::context::MaySleep;
 use super::sock::Sock;
 use core::mem::size_of;
@@ -64,6 +71,34 @@ pub(crate) enum Refused {
 ///
 /// Owns a reference to the sock, which is a TCP sock that listened when it was found.
 struct Listening(NonNull<bindings::sock>);
+
+impl Listening {
+    /// Whether it takes one more. Who stops to listen says so before it empties the queue, with the
+    /// queue's lock: with that held this holds.
+    fn has_room(&self) -> Result<(), Refused> {
+        // SAFETY: By the type invariant the sock is alive.
+        let state = unsafe { bindings::inet_sk_state_load(self.0.as_ptr()) };
+        if u32::try_from(state) != Ok(bindings::TCP_LISTEN) {
+            return Err(Refused::NoListener);
+        }
+        // SAFETY: As above.
+        if unsafe { bindings::sk_acceptq_is_full(self.0.as_ptr()) } {
+            return Err(Refused::Full);
+        }
+        Ok(())
+    }
+
+    /// Wakes its server for what is on the queue.
+    fn wake(&self) {
+        let _guard = rcu::read_lock();
+        // SAFETY: By the type invariant the sock is alive.
+        let data_ready = unsafe { addr_of!((*self.0.as_ptr()).sk_data_ready).read_volatile() };
+        if let Some(data_ready) = data_ready {
+            // SAFETY: That is how the stack calls it for a new connection: without the sock's lock.
+            unsafe { data_ready(self.0.as_ptr()) };
+        }
+    }
+}
 
 impl Drop for Listening {
     fn drop(&mut self) {
@@ -211,8 +246,8 @@ struct Request {
 
 impl Request {
     /// Allocates the request of the connection `sk`, which is alive. It is one of the kernel's own:
-    /// it may be destroyed when there is no module any more.
-    fn new(sk: NonNull<bindings::sock>, _: &MaySleep) -> Result<Self> {
+    /// it may be destroyed when there is no module any more. Does not sleep if `flags` don't.
+    fn new(sk: NonNull<bindings::sock>, flags: bindings::gfp_t) -> Result<Self> {
         // SAFETY: The sock is alive, and its operations live for ever.
         let prot = unsafe { addr_of!((*sk.as_ptr()).__sk_common.skc_prot).read_volatile() };
         // SAFETY: As above.
@@ -220,7 +255,7 @@ impl Request {
         // SAFETY: As above. The memory is for a `request_sock` with what its protocol adds.
         let (slab, size) = unsafe { (operations.as_ref().slab, operations.as_ref().obj_size) };
         // SAFETY: The slab cache lives for ever.
-        let memory = unsafe { bindings::kmem_cache_alloc(slab, bindings::GFP_KERNEL) };
+        let memory = unsafe { bindings::kmem_cache_alloc(slab, flags) };
         let request: NonNull<bindings::request_sock> = NonNull::new(memory.cast()).ok_or(ENOMEM)?;
         let raw = request.as_ptr();
         // Whoever looks a request up that was freed from this memory, without a lock, may still
@@ -282,6 +317,33 @@ impl Request {
         // SAFETY: As above; all else of it is written.
         unsafe { bindings::reqsk_set_one(raw) };
         raw
+    }
+
+    /// Makes it the request of `sk` at the tail of `queue`, which is that of `listener`. The caller's
+    /// reference to `sk` goes with it.
+    ///
+    /// # Safety
+    ///
+    /// The lock of `queue` is held.
+    unsafe fn link(
+        self,
+        listener: &Listening,
+        queue: *mut bindings::request_sock_queue,
+        sk: NonNull<bindings::sock>,
+    ) {
+        let request = self.publish(listener.0, sk);
+        // SAFETY: The queue's lock is held.
+        unsafe {
+            if (*queue).rskq_accept_head.is_null() {
+                // `reqsk_queue_empty()` reads it without the lock.
+                addr_of_mut!((*queue).rskq_accept_head).write_volatile(request);
+            } else {
+                (*(*queue).rskq_accept_tail).dl_next = request;
+            }
+            (*queue).rskq_accept_tail = request;
+        }
+        // SAFETY: The queue's lock is held.
+        unsafe { bindings::sk_acceptq_added(listener.0.as_ptr()) };
     }
 }
 
@@ -350,7 +412,8 @@ impl<T: Events> Sock<T> {
             return Err(Refused::Full);
         }
         same_family(&listener, self.sk, may_sleep);
-        let request = Request::new(self.sk, may_sleep).map_err(|_| Refused::NoMemory)?;
+        let request = Request::new(self.sk, bindings::GFP_KERNEL);
+        let request = request.map_err(|_| Refused::NoMemory)?;
         let state = self.commit(&listener, request)?;
         drop(state);
         // SAFETY: `detach()` has removed `sk_user_data`, so that its reference is ours to drop.
@@ -368,14 +431,7 @@ impl<T: Events> Sock<T> {
         // SAFETY: It was taken above. (Bottom halves are off until all is done.)
         unsafe { bindings::bh_unlock_sock(sk) };
         if result.is_ok() {
-            let _guard = rcu::read_lock();
-            // SAFETY: The sock of a listener is alive.
-            let data_ready =
-                unsafe { addr_of!((*listener.0.as_ptr()).sk_data_ready).read_volatile() };
-            if let Some(data_ready) = data_ready {
-                // SAFETY: That is how the stack calls it, without a lock, for a new connection.
-                unsafe { data_ready(listener.0.as_ptr()) };
-            }
+            listener.wake();
         }
         result
     }
@@ -431,17 +487,7 @@ impl<T: Events> Sock<T> {
         request: Request,
     ) -> Result<T::State, Refused> {
         let (sk, to) = (self.sk.as_ptr(), listener.0.as_ptr());
-        // Who stops to listen says so before it empties the queue, with this lock.
-        //
-        // SAFETY: The listener is alive.
-        let state = unsafe { bindings::inet_sk_state_load(to) };
-        if u32::try_from(state) != Ok(bindings::TCP_LISTEN) {
-            return Err(Refused::NoListener);
-        }
-        // SAFETY: As above.
-        if unsafe { bindings::sk_acceptq_is_full(to) } {
-            return Err(Refused::Full);
-        }
+        listener.has_room()?;
         // SAFETY: Nobody has borrowed the state: who owns the sock would, or a callback, which the
         // slock keeps away.
         let state = unsafe { self.take_state() };
@@ -457,19 +503,60 @@ impl<T: Events> Sock<T> {
         // SAFETY: Both are alive; the slock is held.
         unsafe { inherit(to, sk) };
         // The reference that came from our accept queue goes to the other one.
-        let request = request.publish(listener.0, self.sk);
-        // SAFETY: The queue's lock is held.
-        unsafe {
-            if (*queue).rskq_accept_head.is_null() {
-                // `reqsk_queue_empty()` reads it without the lock.
-                addr_of_mut!((*queue).rskq_accept_head).write_volatile(request);
-            } else {
-                (*(*queue).rskq_accept_tail).dl_next = request;
-            }
-            (*queue).rskq_accept_tail = request;
-        }
-        // SAFETY: The queue's lock is held.
-        unsafe { bindings::sk_acceptq_added(to) };
+        //
+        // SAFETY: The lock of `queue` is held.
+        unsafe { request.link(listener, queue, self.sk) };
         Ok(state)
     }
+}
+
+/// Gives `child`, which is on the accept queue of `ours` and which nobody has taken, to whoever
+/// listens on `port` of this machine where its peer has connected to, or on loopback. In softirq.
+///
+/// It stays of its family: where that is AF_INET6 and the other socket's isn't, only `SO_DOMAIN` is
+/// wrong.
+///
+/// # Safety
+///
+/// `ours` is a listening TCP sock that is alive, and `child` one of its children, established, with
+/// its callbacks, of which nothing was sent. The slock of `child` is held, and nobody owns it.
+pub(super) unsafe fn pass_on(
+    ours: NonNull<bindings::sock>,
+    child: NonNull<bindings::sock>,
+    port: u16,
+) -> Result<(), Refused> {
+    let listener = find(child, port).ok_or(Refused::NoListener)?;
+    listener.has_room()?;
+    let request = Request::new(child, bindings::GFP_ATOMIC | bindings::__GFP_NOWARN);
+    let request = request.map_err(|_| Refused::NoMemory)?;
+    // SAFETY: The listener is alive.
+    let queue = unsafe { accept_queue::queue_of(listener.0) };
+    let mut result = Err(Refused::Changed);
+    let append = || {
+        // One of ours is never `listener`'s, which has no owner in the kernel; nobody else takes the
+        // locks of two queues.
+        //
+        // SAFETY: The queue is alive.
+        unsafe { bindings::reqsk_queue_lock_nested(queue) };
+        result = listener.has_room();
+        if result.is_ok() {
+            // SAFETY: The slock is held, and the sock has the callbacks of its listener.
+            unsafe { callbacks::restore(child.as_ptr()) };
+            // SAFETY: Both are alive; the slock is held.
+            unsafe { inherit(listener.0.as_ptr(), child.as_ptr()) };
+            // SAFETY: The lock of `queue` is held.
+            unsafe { request.link(&listener, queue, child) };
+        }
+        // SAFETY: It was taken above.
+        unsafe { bindings::reqsk_queue_unlock(queue) };
+        result.is_ok()
+    };
+    // SAFETY: By the safety requirements.
+    let taken = unsafe { accept_queue::take(ours, child, append) };
+    if let Some(taken) = taken {
+        // The reference that came from our accept queue has gone to the other one.
+        taken.into_raw();
+        listener.wake();
+    }
+    result
 }

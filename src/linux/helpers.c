@@ -209,6 +209,12 @@ void tux_helper_reqsk_queue_lock(struct request_sock_queue *queue)
 	spin_lock_bh(&queue->rskq_lock);
 }
 
+void tux_helper_reqsk_queue_lock_nested(struct request_sock_queue *queue)
+{
+	local_bh_disable();
+	spin_lock_nested(&queue->rskq_lock, SINGLE_DEPTH_NESTING);
+}
+
 void tux_helper_reqsk_queue_unlock(struct request_sock_queue *queue)
 {
 	spin_unlock_bh(&queue->rskq_lock);

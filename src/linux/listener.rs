@@ -17,6 +17,7 @@ use super::callbacks::{
     Kind, //
 };
 use super::context::MaySleep;
+use super::handoff;
 use super::sock::{
     Memory,
     Sock, //
@@ -110,16 +111,24 @@ impl<A: Accept> Listener<A> {
     ///
     /// `child` is a child of this listener that was not taken, in its own state change.
     pub(super) unsafe fn established(&self, child: NonNull<bindings::sock>) {
+        // SAFETY: The child is alive and locked during its callback.
+        if unsafe { bindings::sock_owned_by_user_nocheck(child.as_ptr()) } {
+            // Process context: what follows is made for the slock.
+            return self.leave();
+        }
+        if let Some(port) = self.owner.elsewhere() {
+            // SAFETY: The listener is alive while one of its children finds it. The child is
+            // untaken, and its slock is held.
+            let result = unsafe { handoff::pass_on(self.sk(), child, port) };
+            if result.is_ok() {
+                return self.owner.passed_on();
+            }
+        }
         if self.left.load(Relaxed) != 0 {
             // Others were first.
             return;
         }
         if !self.owner.takes_at_once() {
-            return self.leave();
-        }
-        // SAFETY: The child is alive and locked during its callback.
-        if unsafe { bindings::sock_owned_by_user_nocheck(child.as_ptr()) } {
-            // Process context: what follows is made for the slock.
             return self.leave();
         }
         #[cfg(planted)]
@@ -137,7 +146,7 @@ impl<A: Accept> Listener<A> {
         };
         // SAFETY: The listener is alive while one of its children finds it, and the child's slock
         // is held.
-        let Some(child) = (unsafe { accept_queue::take(self.sk(), child) }) else {
+        let Some(child) = (unsafe { accept_queue::take(self.sk(), child, || true) }) else {
             // A thread was first, or the queue is long. Nobody else has seen `sock`.
             return self.leave();
         };

@@ -26,6 +26,8 @@ pub(super) struct Failsafe {
     limit: Atomic<u32>,
     /// The last second of trouble.
     until: Atomic<u64>,
+    /// The port of who would help.
+    port: Atomic<u32>,
 }
 
 impl Failsafe {
@@ -34,12 +36,14 @@ impl Failsafe {
         Self {
             limit: Atomic::new(0),
             until: Atomic::new(0),
+            port: Atomic::new(0),
         }
     }
 
     /// Does as `config` says.
     pub(super) fn configure(&self, config: &Config) {
         let helps = config.client_port != 0;
+        self.port.store(config.client_port.into(), Relaxed);
         let limit = if helps { config.failsafe_timeout } else { 0 };
         self.limit.store(limit, Relaxed);
     }
@@ -56,6 +60,12 @@ impl Failsafe {
         self.limit.load(Relaxed) != 0
     }
 
+    /// The port of who would help, if there is somebody.
+    pub(super) fn port(&self) -> Option<u16> {
+        let port = u16::try_from(self.port.load(Relaxed)).ok()?;
+        (self.is_armed() && port != 0).then_some(port)
+    }
+
     /// Whether the server is in trouble in the second `now`.
     #[inline]
     pub(super) fn is_on(&self, now: u64) -> bool {
@@ -63,17 +73,19 @@ impl Failsafe {
     }
 
     /// Takes note of trouble in the second `now`, for the reason `why`, which is counted if it
-    /// begins.
-    pub(super) fn set(&self, now: u64, why: Counter, counters: &Counters) {
+    /// begins. Returns whether this is the first of this second.
+    pub(super) fn set(&self, now: u64, why: Counter, counters: &Counters) -> bool {
         if !self.is_armed() {
-            return;
+            return false;
         }
         let until = now.saturating_add(HOLD);
         if self.until.load(Relaxed) >= until {
-            return;
+            return false;
         }
-        if self.until.xchg(until, Relaxed) < now {
+        let before = self.until.xchg(until, Relaxed);
+        if before < now {
             counters.count(why);
         }
+        before < until
     }
 }

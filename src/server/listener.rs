@@ -9,6 +9,7 @@ use super::connection::{
 use super::shared::Shared;
 use super::stats::Counter;
 use super::worker::Worker;
+use crate::http::handoff::Reason;
 use crate::linux::callbacks::Accept;
 use crate::linux::cpu;
 use crate::linux::time;
@@ -87,19 +88,34 @@ impl Acceptor {
             return Some(worker);
         }
         let failsafe = self.shared.failsafe();
-        failsafe.set(now, Counter::FailsafeStalled, worker.counters());
-        let others = self.workers.iter();
-        let mut able = others.filter(|other| !other.is_stalled(now));
-        // If all are, there is nobody who could hand over.
-        Some(able.next().unwrap_or(worker))
+        if failsafe.set(now, Counter::FailsafeStalled, worker.counters()) {
+            // Nobody may have wanted the others, who are in the same trouble, perhaps.
+            for other in self.workers.iter() {
+                other.want();
+            }
+        }
+        self.workers.iter().find(|other| !other.is_stalled(now))
     }
 }
 
 impl Accept for Acceptor {
     type Connection = Connection;
 
+    fn elsewhere(&self) -> Option<u16> {
+        let port = self.shared.failsafe().port()?;
+        self.able_worker().is_none().then_some(port)
+    }
+
+    fn passed_on(&self) {
+        if let Some(worker) = self.worker() {
+            worker.counters().count(Counter::Accepted);
+            worker.count_handover(Reason::FailSafe);
+        }
+    }
+
     fn admit(&self) -> Option<Connection> {
-        let worker = self.able_worker()?;
+        // If all are stalled, one of them has it when it looks.
+        let worker = self.able_worker().or_else(|| self.worker())?;
         let Some(admission) = Admission::new(worker) else {
             worker.counters().count(Counter::Delayed);
             return None;

@@ -132,8 +132,8 @@ impl Worker {
         }
     }
 
-    /// Wakes the thread for what was queued, unless somebody else does.
-    fn want(&self) {
+    /// Wakes the thread for what was queued, unless somebody else does. Any context.
+    pub(super) fn want(&self) {
         // ORDERING: Full, against `serve()`: whoever finds this set leaves what it has queued to
         // the one who has woken the thread, which takes the queue after it has cleared this. To
         // find it set a load is enough, behind a full barrier of `push()`.
@@ -259,7 +259,8 @@ impl Worker {
     ) -> Option<(Next, Locked<'a, Connection, MaySleep>)> {
         let refused = match sock.give(workspace.config.client_port, may_sleep) {
             Ok(()) => {
-                self.count_handover(sock, why);
+                self.count_handover(why);
+                sock.data().set_gone();
                 return None;
             }
             Err(refused) => refused,
@@ -326,7 +327,8 @@ impl Worker {
             None => (false, false),
         };
         if port != 0 && is_unread && sock.give(port, may_sleep).is_ok() {
-            return self.count_handover(sock, Reason::Idle);
+            sock.data().set_gone();
+            return self.count_handover(Reason::Idle);
         }
         if is_under_way {
             self.counters.count(Counter::CutOff);
@@ -334,12 +336,11 @@ impl Worker {
         self.finish(sock, Close::Orderly, Counter::Closed, may_sleep);
     }
 
-    /// Counts that `sock` was handed over for the reason `why`.
-    fn count_handover(&self, sock: &Sock<Connection>, why: Reason) {
+    /// Counts that a connection was handed over for the reason `why`.
+    pub(super) fn count_handover(&self, why: Reason) {
         self.counters.count(why);
         self.counters.count(Counter::Handoffs);
         self.counters.count(Counter::Closed);
-        sock.data().set_gone();
     }
 }
 

@@ -30,20 +30,20 @@ faults=0
 if [ "${RUST_TUX_KERNEL:-stock}" != stock ]; then
 	prepare_faults && faults=1
 fi
-load threads=2
-
-python_checks "$faults" <<'END_OF_PYTHON'
-import signal
+cat >"$tmp/failsafe.py" <<'END_OF_PYTHON'
 import subprocess
-import sys
 from http_client import *
 
 class Hog:
-    """Who doesn't give the first processor away."""
+    """Who doesn't give a processor away, but for those of a higher priority; and not for ever."""
+
+    def __init__(self, processor=0):
+        self.processor = str(processor)
 
     def __enter__(self):
         there = os.environ["tmp"] + "/hog"
-        self.process = subprocess.Popen(["taskset", "-c", "0", "chrt", "-f", "50", "sh", "-c", "echo >%s; while :; do :; done" % there])
+        loop = "echo >%s; while [ $SECONDS -lt 60 ]; do :; done" % there
+        self.process = subprocess.Popen(["taskset", "-c", self.processor, "chrt", "-f", "50", "bash", "-c", loop])
         assert wait_until(lambda: os.path.exists(there))
         os.unlink(there)
         return self
@@ -57,8 +57,8 @@ def who(response):
         return "nobody"
     return "backing" if response.get("Server") == "backing" else response.status
 
-def once(target="/index.html"):
-    with Connection() as c:
+def once(target="/index.html", address="127.0.0.1"):
+    with Connection(address) as c:
         c.send(request(target))
         c.socket.settimeout(quiet)
         try:
@@ -76,6 +76,14 @@ def cold():
 
 def trouble():
     return stat()["failsafe"]
+END_OF_PYTHON
+load threads=2
+
+python_checks "$faults" <<'END_OF_PYTHON'
+import os
+import sys
+sys.path.insert(0, os.environ["tmp"])
+from failsafe import *
 
 is_("the limit", sysctl("failsafe_timeout"), "5\n")
 sysctl("failsafe_timeout", "1")
@@ -265,5 +273,75 @@ if sys.argv[1] == "1":
         is_("this server answers again", once("/1.txt"), 200)
 else:
     print("# no allocations fail here")
+END_OF_PYTHON
+
+# ---- all workers are stalled
+
+unload
+load threads=1
+python_checks <<'END_OF_PYTHON'
+import os
+import sys
+sys.path.insert(0, os.environ["tmp"])
+from failsafe import *
+
+sysctl("failsafe_timeout", "1")
+sysctl("clientport", "8081")
+for options in (), ("--address", "::"), ("--epoll", "--reuseport", "2"), ("--address", "::", "--only-ipv6"):
+    label = " ".join(options) or "as ever"
+    address = "::1" if "--only-ipv6" in options else "127.0.0.1"
+    is_("%s: before" % label, [once(target, address) for target in ["/index.html"] * 5 + [cold()]], [200] * 6)
+    with Backing(*options) as backing:
+        with Hog() as hog:
+            with Connection(address) as waiting:
+                waiting.send(request(cold()))
+                true("%s: the only worker is stalled, which is noticed" % label, wait_until(lambda: once(cold(), address) == "backing", 20))
+                counted = stat()
+                answers = [once(target, address) for _ in range(5) for target in ("/index.html", cold())]
+                is_("%s: the backing server answers" % label, answers, ["backing"] * 10)
+                with Connection(address) as c:
+                    in_pieces = request("/x", "Content-Length: 7", method="POST", body=b"content")
+                    c.send_in_pieces(in_pieces, 10, len(in_pieces) - 3, pause=0.05)
+                    response = c.response()
+                    is_("%s: octets that come later, too" % label, (who(response), b"content=7\n" in response.body), ("backing", True))
+                    c.send(request("/y"))
+                    is_("%s: and more requests" % label, who(c.response()), "backing")
+                now = stat()
+                grown = [now[name] - counted[name] for name in ("connections_accepted", "connections_closed", "connections_open", "handoffs", "handoff_failsafe")]
+                is_("%s: they are counted" % label, grown, [11, 11, 0, 11, 11])
+                backing.kill()
+                with Connection(address) as late, Connection(address) as hot:
+                    late.send(request(cold()))
+                    is_("%s: without it they wait" % label, late.is_open(0.5), True)
+                    hot.send(request("/index.html"))
+                    is_("%s: but for what needs no worker" % label, who(hot.response()), 200)
+                    hog.__exit__()
+                    is_("%s: all who wait are answered, when it is over" % label, [who(c.response()) for c in (waiting, late)], [200] * 2)
+    true("%s: it is over" % label, wait_until(lambda: trouble() == 0, 10))
+    is_("%s: this server answers again" % label, (once(address=address), once(cold(), address)), (200, 200))
+END_OF_PYTHON
+
+# Sixteen of them, of which connections come for half. Client and backing server have a higher
+# priority than what stalls the workers.
+unload
+load threads=16
+python_checks <<'END_OF_PYTHON'
+import os
+import sys
+sys.path.insert(0, os.environ["tmp"])
+from failsafe import *
+
+sysctl("failsafe_timeout", "1")
+sysctl("clientport", "8081")
+is_("all of sixteen: before", once(cold()), 200)
+with Backing("--epoll") as backing:
+    for process in 0, backing.process.pid:
+        os.sched_setscheduler(process, os.SCHED_FIFO, os.sched_param(60))
+    with Hog(0), Hog(1):
+        true("all of sixteen are stalled, which is noticed", wait_until(lambda: [once(cold()) for _ in range(3)] == ["backing"] * 3, 20))
+        is_("all of sixteen: the backing server answers", [once(target) for _ in range(5) for target in ("/index.html", cold())], ["backing"] * 10)
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+true("all of sixteen: it is over", wait_until(lambda: trouble() == 0, 10))
+is_("all of sixteen: this server answers again", (once(), once(cold())), (200, 200))
 END_OF_PYTHON
 done_testing
