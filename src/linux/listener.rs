@@ -177,6 +177,10 @@ impl<A: Accept> Listener<A> {
         unsafe { bindings::sk_prot_unhash(sk) };
         // SAFETY: It was locked above.
         unsafe { bindings::release_sock(sk) };
+        // A softirq that has found it may still have to count its handshake.
+        //
+        // SAFETY: No lock is held that a softirq may wait for, and we may sleep.
+        unsafe { bindings::synchronize_net() };
     }
 
     /// Whether nobody is connecting, and nobody waits on the accept queue.

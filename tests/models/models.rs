@@ -6,6 +6,7 @@ use crate::linux::bindings::Segment;
 use crate::linux::file::File;
 use crate::linux::network::{
     self,
+    Handshake,
     Peer, //
 };
 use crate::server::outcome;
@@ -540,6 +541,93 @@ fn stop() {
         server.stop();
         one.join().unwrap();
         other.join().unwrap();
+    });
+}
+
+/// The last ACK of `handshake` comes, with a request: it is established.
+fn complete(handshake: Handshake) {
+    let peer = handshake.complete(&[Segment::Octet]);
+    let peer = peer.expect("a handshake that has begun comes to its end");
+    outcome::tell(|outcome| outcome.asked += 1);
+    peer.forget();
+}
+
+/// The server is stopped, with time to drain, while a handshake begins: either nobody listens, or
+/// the connection comes to be, and its request is answered.
+#[test]
+fn drains_syn() {
+    check("drains_syn", 2, || {
+        world::world().waits_for_readers.set(true);
+        let server = server();
+        let other = spawn(|| {
+            if let Some(handshake) = Handshake::begin() {
+                complete(handshake);
+            }
+        });
+        server.drain();
+        server.stop();
+        other.join().unwrap();
+        outcome::wait(|outcome| outcome.answered == outcome.asked);
+    });
+}
+
+/// The same, while a handshake ends: its request is answered.
+#[test]
+fn drains_ack() {
+    check("drains_ack", 2, || {
+        world::world().waits_for_readers.set(true);
+        let server = server();
+        let handshake = Handshake::begin().expect("somebody listens");
+        let other = spawn(move || complete(handshake));
+        server.drain();
+        server.stop();
+        other.join().unwrap();
+        outcome::wait(|outcome| outcome.answered == 1);
+    });
+}
+
+/// The same, while the first request of a connection comes: it is answered.
+#[test]
+fn drains_request() {
+    check("drains_request", 1, || {
+        world::world().waits_for_readers.set(true);
+        let server = server();
+        let peer = Peer::connect().expect("a connection");
+        let other = spawn(move || peer.send(Segment::Octet));
+        server.drain();
+        outcome::wait(|outcome| outcome.answered == 1);
+        other.join().unwrap();
+        server.stop();
+        peer.forget();
+    });
+}
+
+/// The same, with a connection of which nothing is to come: it is ended, without waiting for the
+/// clock. Its worker may be about to sleep for long.
+#[test]
+fn drains_idle() {
+    check("drains_idle", 2, || {
+        world::world().waits_for_readers.set(true);
+        let server = server();
+        let peer = Peer::connect_with(&[Segment::Octet]).expect("a connection");
+        outcome::wait(|outcome| outcome.answered == 1);
+        server.drain();
+        outcome::wait(|outcome| outcome.ended == 1);
+        server.stop();
+        peer.forget();
+    });
+}
+
+/// The same, while somebody closes the listening socket.
+#[test]
+fn drains_without_listener() {
+    check("drains_without_listener", 1, || {
+        world::world().waits_for_readers.set(true);
+        let server = server();
+        let other = spawn(network::abort_listener);
+        server.drain();
+        other.join().unwrap();
+        server.stop();
     });
 }
 

@@ -8,6 +8,8 @@ pub(crate) mod connection;
 mod content;
 mod directory;
 pub(crate) mod dispatch;
+#[path = "../../src/server/drain.rs"]
+mod drain;
 #[path = "../../src/server/failsafe.rs"]
 mod failsafe;
 #[path = "../../src/server/flight.rs"]
@@ -141,6 +143,12 @@ impl Server {
         Control {
             shared: self.running.shared().clone(),
         }
+    }
+
+    /// Lets what is under way come to its end.
+    pub(crate) fn drain(&self) {
+        let config = Config::new(8, 1);
+        drain::drain(&self.running, &config, || false, &MaySleep::begin());
     }
 
     /// Stops the server, and unloads it. Returns what is counted, which has to fit: nothing is

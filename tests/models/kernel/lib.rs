@@ -74,6 +74,7 @@ pub mod prelude {
         init,
         pin_init,
         pr_err,
+        pr_info,
         pr_warn, //
     };
     pub use core::ffi::{
@@ -181,6 +182,11 @@ macro_rules! pr_err {
 }
 
 /// Prints.
+#[macro_export]
+macro_rules! pr_info {
+    ($($format:tt)*) => { eprint!($($format)*) };
+}
+
 #[macro_export]
 macro_rules! pr_warn {
     ($($format:tt)*) => { eprint!($($format)*) };

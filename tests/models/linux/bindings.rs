@@ -113,6 +113,8 @@ pub(crate) struct request_sock_queue {
     pub(crate) rskq_accept_tail: *mut request_sock,
     /// Whether there is a head, for who looks without the lock.
     is_filled: AtomicUsize,
+    /// Handshakes that are under way. (One that is a single step isn't.)
+    handshakes: AtomicUsize,
 }
 
 /// A connection on an accept queue.
@@ -186,6 +188,7 @@ impl sock {
                 rskq_accept_head: null_mut(),
                 rskq_accept_tail: null_mut(),
                 is_filled: AtomicUsize::new(0),
+                handshakes: AtomicUsize::new(0),
             },
         });
         let sk = Box::into_raw(sk);
@@ -346,9 +349,26 @@ pub(crate) unsafe fn sk_prot_unhash(sk: *mut sock) {
     super::network::forget_listener(sk);
 }
 
-// A handshake is one step here.
-pub(crate) unsafe fn inet_csk_reqsk_queue_len(_: *const sock) -> c_int {
-    0
+/// Where handshakes with `listener` are counted.
+unsafe fn handshakes<'a>(listener: *const sock) -> &'a AtomicUsize {
+    let icsk: *const inet_connection_sock = listener.cast();
+    // SAFETY: The world keeps socks.
+    unsafe { &(*icsk).icsk_accept_queue.handshakes }
+}
+
+pub(crate) unsafe fn inet_csk_reqsk_queue_len(listener: *const sock) -> c_int {
+    // SAFETY: As above.
+    unsafe { handshakes(listener).load(Relaxed) as c_int }
+}
+
+pub(crate) unsafe fn reqsk_queue_added(listener: *const sock) {
+    // SAFETY: As above.
+    unsafe { handshakes(listener).fetch_add(1, Relaxed) };
+}
+
+pub(crate) unsafe fn reqsk_queue_removed(listener: *const sock) {
+    // SAFETY: As above.
+    unsafe { handshakes(listener).fetch_sub(1, Relaxed) };
 }
 
 pub(crate) unsafe fn signal_pending() -> bool {

@@ -81,6 +81,51 @@ pub(super) unsafe fn receive(sk: *mut sock, segment: Segment) {
     }
 }
 
+// SAFETY: Loom runs one thread at a time.
+unsafe impl Send for Handshake {}
+
+/// The socket that listens.
+fn find_listener() -> Option<*mut sock> {
+    let listener = LISTENER.load(Acquire) as *mut sock;
+    if listener.is_null() {
+        return None;
+    }
+    // SAFETY: The world keeps socks.
+    let state = unsafe { (*listener).state.get() };
+    (state == bindings::TCP_LISTEN).then_some(listener)
+}
+
+/// A handshake: its SYN was answered, and the listening socket counts it. It has a reference to that.
+pub(crate) struct Handshake(*mut sock);
+
+impl Handshake {
+    /// A SYN comes. `None` if nobody listens. In softirq.
+    pub(crate) fn begin() -> Option<Self> {
+        let _softirq = rcu::read_lock();
+        let listener = find_listener()?;
+        // SAFETY: The world keeps socks.
+        unsafe {
+            bindings::sock_hold(listener);
+            bindings::reqsk_queue_added(listener);
+        }
+        Some(Self(listener))
+    }
+
+    /// The last ACK comes, with `segments`. `None` if nobody listens any more. In softirq.
+    pub(crate) fn complete(self, segments: &[Segment]) -> Option<Peer> {
+        let _softirq = rcu::read_lock();
+        let listener = self.0;
+        // SAFETY: The reference to the listening sock is ours.
+        unsafe {
+            let peer = Peer::establish(listener, segments, || {
+                bindings::reqsk_queue_removed(listener);
+            });
+            bindings::sock_put(listener);
+            peer
+        }
+    }
+}
+
 impl Peer {
     /// A connection whose handshake is over: `None` if nobody listens. In softirq.
     pub(crate) fn connect() -> Option<Self> {
@@ -90,12 +135,20 @@ impl Peer {
     /// The same, with segments that come with the last ACK.
     pub(crate) fn connect_with(segments: &[Segment]) -> Option<Self> {
         let _softirq = rcu::read_lock();
-        let listener = LISTENER.load(Acquire) as *mut sock;
+        let listener = find_listener()?;
+        // SAFETY: The world keeps socks.
+        unsafe { Self::establish(listener, segments, || ()) }
+    }
+
+    /// The end of a handshake with `listener`, which calls `counted` when the child is made and not on
+    /// the queue.
+    unsafe fn establish(
+        listener: *mut sock,
+        segments: &[Segment],
+        counted: impl FnOnce(),
+    ) -> Option<Self> {
         // SAFETY: The world keeps socks.
         unsafe {
-            if listener.is_null() || (*listener).state.get() != bindings::TCP_LISTEN {
-                return None;
-            }
             let child = sock::new(bindings::TCP_ESTABLISHED);
             bindings::sock_hold(child);
             let guard = (*child).bh_lock();
@@ -105,6 +158,7 @@ impl Peer {
             (*child).sk_error_report = (*listener).sk_error_report;
             let data = (*listener).user_data.load(Acquire);
             (*child).user_data.store(data, Relaxed);
+            counted();
             if !bindings::reqsk_queue_add(listener, child) {
                 (*child).state.set(bindings::TCP_CLOSE);
                 (*child).user_data.store(0, Relaxed);

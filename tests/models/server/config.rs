@@ -22,6 +22,7 @@ pub(crate) struct Config {
     pub(crate) keepalive_timeout: u32,
     pub(crate) send_timeout: u32,
     pub(crate) linger_timeout: u32,
+    pub(crate) drain_timeout: u32,
     pub(crate) is_last: bool,
     /// Written once, before others see it.
     pub(crate) value: loom::cell::UnsafeCell<u32>,
@@ -49,6 +50,7 @@ impl Config {
             keepalive_timeout: 5,
             send_timeout: 5,
             linger_timeout: 5,
+            drain_timeout: 5,
             is_last: false,
             value: loom::cell::UnsafeCell::new(0),
         };
@@ -56,6 +58,13 @@ impl Config {
         config
             .value
             .with_mut(|value| unsafe { *value = max_connect });
+        config
+    }
+
+    /// For a server that is stopped.
+    pub(crate) fn last(&self) -> Self {
+        let mut config = Self::new(self.max_connect, self.threads);
+        config.is_last = true;
         config
     }
 

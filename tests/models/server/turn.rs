@@ -92,6 +92,9 @@ impl<'a> Turn<'a> {
                     if self.stream.is_read_closed() {
                         return self.end(Counter::Closed);
                     }
+                    if self.local.config.is_last && self.state.requests > 0 {
+                        return self.end(Counter::Closed);
+                    }
                     return Next::Wait;
                 }
                 Phase::Receiving if outcome::asks_file() => {
@@ -158,6 +161,7 @@ impl<'a> Turn<'a> {
 
     fn answer(&mut self) {
         self.stream.consume(1);
+        self.state.requests += 1;
         self.state.phase = Phase::Sending(Response::new());
         if let Phase::Sending(response) = &mut self.state.phase {
             response.send(&mut self.stream);
