@@ -183,15 +183,15 @@ impl<A: Accept> Listener<A> {
         unsafe { bindings::synchronize_net() };
     }
 
-    /// Whether nobody is connecting, and nobody waits on the accept queue.
-    pub(crate) fn is_deserted(&self) -> bool {
+    /// Whether nobody waits on the accept queue and, if it `awaits_handshakes`, nobody is connecting.
+    pub(crate) fn is_deserted(&self, awaits_handshakes: bool) -> bool {
         // Who has just come through is in neither place for a moment, of a softirq that goes on to
         // take it from the queue: `Drop` waits for that.
         //
         // SAFETY: The listening sock is alive.
         let is_connecting = unsafe { bindings::inet_csk_reqsk_queue_len(self.sk().as_ptr()) } != 0;
         // SAFETY: As above.
-        !is_connecting && unsafe { accept_queue::is_empty(self.sk()) }
+        !(is_connecting && awaits_handshakes) && unsafe { accept_queue::is_empty(self.sk()) }
     }
 
     /// Takes what was left on the accept queue, `limit` connections at most. Returns how many, and

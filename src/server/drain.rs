@@ -10,6 +10,9 @@
 //!                or the limit has passed, or somebody doesn't want to wait
 //! ```
 //!
+//! A handshake that nobody ends, as those of a flood of SYNs, is not waited for to the limit. A file
+//! system that doesn't answer is: it may only be slow.
+//!
 //! What is left then is ended by [`Running`]'s `Drop`.
 
 use super::config::Config;
@@ -22,6 +25,10 @@ use crate::linux::context::MaySleep;
 use crate::linux::time;
 use kernel::prelude::*;
 use kernel::sync::Arc;
+
+/// Seconds for which handshakes are waited for. Of one that takes longer, segments were lost three times
+/// in a row, or nobody is there who would end it.
+const HANDSHAKES: u64 = 10;
 
 /// What a server has counted of those that it waited for.
 pub(super) struct Outcome {
@@ -73,10 +80,10 @@ pub(super) fn drain(
         worker.wake();
     }
     // The second that runs now is not a whole one.
-    let until = time::monotonic_seconds()
-        .saturating_add(seconds)
-        .saturating_add(1);
-    while !shared.is_done(may_sleep)
+    let begin = time::monotonic_seconds().saturating_add(1);
+    let until = begin.saturating_add(seconds);
+    let patience = begin.saturating_add(HANDSHAKES);
+    while !shared.is_done(time::monotonic_seconds() < patience, may_sleep)
         && time::monotonic_seconds() < until
         && !is_hurried()
         && !may_sleep.has_signal()

@@ -309,12 +309,12 @@ impl Shared {
     }
 
     /// Whether a server that has hidden has nothing to do any more. Stops listening as soon as
-    /// nobody is connecting.
-    pub(super) fn is_done(&self, may_sleep: &MaySleep) -> bool {
+    /// nobody is connecting for whom it `awaits_handshakes`.
+    pub(super) fn is_done(&self, awaits_handshakes: bool, may_sleep: &MaySleep) -> bool {
         let is_deserted = {
             let listening = self.listening.lock();
             let listener = listening.listener.as_ref();
-            listener.map(|listener| listener.is_deserted())
+            listener.map(|listener| listener.is_deserted(awaits_handshakes))
         };
         if is_deserted == Some(true) {
             self.close(may_sleep);

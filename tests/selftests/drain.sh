@@ -239,6 +239,43 @@ if has_netem:
     subprocess.run(["ip", "netns", "exec", "client", "tc", "qdisc", "del", "dev", "client", "root"], check=True)
     sysctl("start", "1")
 
+# ---- a flood of SYNs
+
+flood = """
+import socket, struct, sys
+def checksum(octets):
+    total = sum(struct.unpack("!%dH" % (len(octets) // 2), octets))
+    total = (total >> 16) + (total & 65535)
+    return ~(total + (total >> 16)) & 65535
+to = socket.inet_aton("192.0.2.1")
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+for n in range(100):
+    source = socket.inet_aton("192.0.2.%d" % (100 + n))
+    def segment(sum):
+        return struct.pack("!HHLLBBHHH", 2000 + n, int(sys.argv[1]), n, 0, 0x50, 2, 65535, sum, 0)
+    tcp = segment(checksum(source + to + struct.pack("!HH", 6, 20) + segment(0)))
+    raw.sendto(struct.pack("!BBHHHBBH", 0x45, 0, 40, n, 0, 64, 6, 0) + source + to + tcp, ("192.0.2.1", 0))
+"""
+def half_open():
+    ss = ["ss", "-Htn", "state", "syn-recv", "sport", "=", ":%d" % port]
+    return len(subprocess.run(ss, stdout=subprocess.PIPE).stdout.splitlines())
+# Somebody else is there, so that no failure to find them ends the handshakes.
+neighbours = "".join("neigh replace 192.0.2.%d lladdr 02:00:00:00:00:01 dev server\n" % (100 + n) for n in range(100))
+subprocess.run(["ip", "-batch", "-"], input=neighbours.encode(), check=True)
+subprocess.run(["ip", "netns", "exec", "client", "python3", "-c", flood, str(port)], check=True)
+true("handshakes that nobody ends are under way", wait_until(lambda: half_open() > 50, 10), half_open())
+with Connection(receive_buffer=32768) as slow:
+    slow.send(request("/6m"))
+    slow.more()
+    stop = Stop()
+    time.sleep(4)
+    is_("they are waited for", (half_open() > 50, stop.is_over()), (True, False))
+    true("for some seconds", wait_until(lambda: half_open() == 0, 30), half_open())
+    is_("but a response is waited for still", (stop.is_over(), slow.response().body == large), (False, True))
+seconds = stop.join()
+is_("the stop ends with that", 9 < seconds < 60, True)
+sysctl("start", "1")
+
 # ---- beside a backing server
 
 def who(response):
