@@ -2,6 +2,7 @@
 
 //! Requests, and what exactly is to come back: clients that check each octet.
 
+use super::backing;
 use super::Campaign;
 use std::collections::BTreeMap;
 use std::io::{
@@ -193,14 +194,18 @@ impl<'a> Question<'a> {
 }
 
 /// The number of whole answers at the begin of `octets`, which must be `answers` in this order, as
-/// far as they go. What is wrong, else.
+/// far as they go. What is wrong, else. A backing server, where there is one, answers what it likes.
 pub fn whole_answers(octets: &[u8], answers: &[Answer<'_>]) -> Result<usize, String> {
     let mut rest = octets;
     for (at, answer) in answers.iter().enumerate() {
         let Some(end) = rest.windows(4).position(|four| four == b"\r\n\r\n") else {
-            let begin = format!("HTTP/1.1 {} ", answer.status);
-            let len = rest.len().min(begin.len());
-            if rest.len() > 2000 || rest[..len] != begin.as_bytes()[..len] {
+            let is_begin = |begin: String| {
+                let len = rest.len().min(begin.len());
+                rest[..len] == begin.as_bytes()[..len]
+            };
+            let is_line = is_begin(format!("HTTP/1.1 {} ", answer.status))
+                || is_begin(format!("{}\r\n", backing::STATUS_LINE));
+            if rest.len() > 2000 || !is_line {
                 return Err(format!("answer {at} is no head: {}", printable(rest)));
             }
             return Ok(at);
@@ -209,14 +214,16 @@ pub fn whole_answers(octets: &[u8], answers: &[Answer<'_>]) -> Result<usize, Str
         let body = &rest[end + 4..];
         let mut lines = head.split("\r\n");
         let line = lines.next().unwrap_or_default();
-        if !line.starts_with(&format!("HTTP/1.1 {} ", answer.status)) {
+        let is_backing = line == backing::STATUS_LINE;
+        if !is_backing && !line.starts_with(&format!("HTTP/1.1 {} ", answer.status)) {
             return Err(format!("answer {at} is {line}, not {}", answer.status));
         }
         let length = lines.find_map(|line| line.strip_prefix("Content-Length: "));
         let Some(Ok(length)) = length.map(str::parse::<usize>) else {
             return Err(format!("answer {at} has no length: {head}"));
         };
-        if let Some(content) = answer.content {
+        let wanted = answer.content.filter(|_| !is_backing);
+        if let Some(content) = wanted {
             if length != content.len() {
                 return Err(format!(
                     "answer {at} of {length} octets, not {}",
@@ -226,7 +233,7 @@ pub fn whole_answers(octets: &[u8], answers: &[Answer<'_>]) -> Result<usize, Str
         }
         let len = if answer.is_head { 0 } else { length };
         let got = len.min(body.len());
-        if let Some(content) = answer.content.filter(|_| !answer.is_head) {
+        if let Some(content) = wanted.filter(|_| !answer.is_head) {
             if let Some(wrong) = (0..got).find(|&octet| body[octet] != content[octet]) {
                 return Err(format!(
                     "answer {at} of {length} octets differs from octet {wrong}: {}",

@@ -7,8 +7,8 @@
 //! `server` from the environment. It prints `ok NAME` or `not ok NAME`, `# text`, and at its end, by
 //! [`Campaign::report`], `# operations: N`.
 
+pub mod backing;
 pub mod exchange;
-
 pub mod kcov;
 pub mod site;
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The module comes and goes, the server is stopped and started by several at
-# once, while thousands of connections are in every state, sockets are destroyed
-# and others want the port. How many rounds there were is printed: a thousand
+# once, while thousands of connections are in every state, sockets are destroyed,
+# others want the port, listen beside it, or are handed connections. How many rounds there were is printed: a thousand
 # take hours where processors are emulated and shared.
 
 . "$(dirname "$0")/lib.sh"
@@ -72,7 +72,10 @@ start_traffic() {
 	crowds+=($!)
 	TEST_SECONDS=$1 "$torture/bin/reuseport" steal >"$tmp/steal" 2>&1 &
 	crowds+=($!)
+	TEST_SECONDS=$1 "$torture/bin/backing" $backing >"$tmp/backing" 2>&1 &
+	crowds+=($!)
 }
+backing=8081
 end_others() {
 	rm -f "$tmp"/on.*
 	[ ${#others[@]} = 0 ] || wait "${others[@]}"
@@ -83,20 +86,33 @@ connections_open() {
 	awk '$1 == "connections_open" { print $2 }' /proc/net/http/stat
 }
 
-# A module that can't load because another listens on its port has done nothing
-# wrong: it is tried again.
-load_somehow() {
+# somehow COMMAND...: one that can't begin because another listens on the port has
+# done nothing wrong: it is tried again. What it says is in $tmp/somehow.
+somehow() {
 	local try
 	for try in $(seq 100); do
-		! try_load "$@" || return 0
-		case $(cat "$tmp/insmod") in
-		*"in use"*) stolen=$((stolen + 1)) ;;
-		*) break ;;
-		esac
+		! "$@" 2>"$tmp/somehow" || return 0
+		[ ! -s "$tmp/insmod" ] || cat "$tmp/insmod" >>"$tmp/somehow"
+		grep -q "in use" "$tmp/somehow" || break
+		stolen=$((stolen + 1))
 		sleep 0.05
 	done
-	not_ok "the module loads ($try)" "$(cat "$tmp/insmod")" "$(dmesg | tail -n 3)"
+	not_ok "$1 works ($try)" "$(cat "$tmp/somehow")" "$(dmesg | tail -n 3)"
 	return 1
+}
+
+# What a round has of a backing server, and for how long it waits for who is
+# answered.
+set_by_chance() {
+	random 2
+	[ "$REPLY" = 0 ] || sysctl_set clientport $backing
+	random 2
+	sysctl_set handoff_timeout "$REPLY"
+	random 8
+	[ "$REPLY" != 0 ] || sysctl_set all_userspace 1
+	random 6
+	[ "$REPLY" -le 2 ] || REPLY=0
+	sysctl_set drain_timeout "$REPLY"
 }
 
 # The module's own, before there is traffic: nobody gets into a group with it.
@@ -111,13 +127,28 @@ fi
 
 torture_begin=$EPOCHSECONDS
 rounds=0 stolen=0 largest=0 failures=$tap_failed
+# Where the time goes, in microseconds.
+coming=0 there=0 going=0
+lap() {
+	local now=${EPOCHREALTIME/./}
+	printf -v "$1" %d $((${!1} + now - lap_begin))
+	lap_begin=$now
+}
+lap_begin=${EPOCHREALTIME/./}
 start_traffic $((TEST_SECONDS - 2))
 while time_is_left && [ "$tap_failed" = "$failures" ]; do
 	random 4
 	threads=$REPLY
 	random 9
 	backlog=$((4 << REPLY))
-	load_somehow threads=$threads backlog=$backlog || break
+	random 2
+	takeover=$REPLY
+	random 2
+	start=$REPLY
+	somehow try_load threads=$threads backlog=$backlog takeover="$takeover" start="$start" || break
+	set_by_chance
+	somehow sysctl_set start 1 || break
+	lap coming
 	# Children that wait to be accepted: few are admitted.
 	random 4
 	[ "$REPLY" != 0 ] || { random 50; sysctl_set max_connect $((REPLY + 1)); }
@@ -140,9 +171,10 @@ while time_is_left && [ "$tap_failed" = "$failures" ]; do
 		sleep 0.4
 		;;
 	many)
-		# As many as come in a part of the time.
+		# As many as come in a part of the time: one round has the most of it.
 		sysctl_set max_connect 10000
 		deadline=$((EPOCHSECONDS + (TEST_SECONDS < 900 ? TEST_SECONDS / 6 : 150)))
+		[ $largest = 0 ] || deadline=$((EPOCHSECONDS + TEST_SECONDS / 180))
 		while [ $EPOCHSECONDS -lt $deadline ] && [ "$(connections_open)" -lt 2500 ]; do
 			sleep 0.5
 		done
@@ -157,6 +189,7 @@ while time_is_left && [ "$tap_failed" = "$failures" ]; do
 		;;
 	*) random 6; sleep "0.$REPLY" ;;
 	esac
+	lap there
 	# They go on while it is removed, or don't.
 	[ $((rounds % 2)) = 0 ] || end_others
 	[ $((rounds % 8)) != 7 ] || echo 3 >/proc/sys/vm/drop_caches
@@ -172,9 +205,11 @@ while time_is_left && [ "$tap_failed" = "$failures" ]; do
 	done
 	! loaded || not_ok "the module goes in a minute" "$(cat "$tmp/rmmod")" "$(lsmod | grep rust_tux)"
 	end_others
+	lap going
 	rounds=$((rounds + 1))
 done
 end_others
+echo "# ms of a round: $((coming / (rounds + 1) / 1000)) until it serves, $((there / (rounds + 1) / 1000)) of traffic, $((going / (rounds + 1) / 1000)) until it is gone"
 operations_done $rounds
 echo "# rounds: $rounds, the port was another's $stolen times, $largest connections at once"
 for n in 1 2; do
@@ -184,13 +219,14 @@ for n in 1 2; do
 	operations_done "$(sed -n 's/^# operations: //p' "$tmp/crowd.$n")"
 done
 wait "${crowds[@]}"
-cat "$tmp/steal"
+cat "$tmp/steal" "$tmp/backing"
+[ "$rounds" -lt 10 ] || isnt_like "connections were handed over" "$(cat "$tmp/backing")" "^# 0 "
 # A machine that is busy with other things makes few of them in a short time.
 most=1
 [ "$TEST_SECONDS" -lt 600 ] || most=300
 check "there were $most connections at once" test "$largest" -ge $most
 
-load_somehow
+somehow try_load
 still_serves
 unload
 no_sockets_left

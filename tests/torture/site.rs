@@ -5,6 +5,7 @@
 //! The octets of a file follow from its name and length, so that no client has to read it. What the
 //! server makes itself (error pages, listings) is learnt when all is well, and has to stay the same.
 
+use crate::backing;
 use crate::Campaign;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -322,6 +323,24 @@ impl Site {
         site
     }
 
+    /// Has requests that are for a backing server, as [`crate::backing`] answers them, in the place
+    /// of those that would be as soon as there is one.
+    pub fn hand_over(&mut self) {
+        self.kinds
+            .retain(|kind| kind.name != "a method with content");
+        for (name, line, content) in [
+            ("handed over", "GET /text.txt?query HTTP/1.1", 0),
+            ("handed over with content", "POST / HTTP/1.1", 6000),
+        ] {
+            let mut request = format!("{line}\r\nHost: a\r\nContent-Length: {content}\r\n\r\n");
+            request.extend((0..content).map(|_| 'x'));
+            let answer = Content::Learnt(line.into());
+            self.kind(name, request.into_bytes(), backing::STATUS, answer);
+            self.last().closes = true;
+            self.last().instead = Some(Content::Own("503 Service Unavailable"));
+        }
+    }
+
     /// One more file, and a request for it and for a part of it.
     pub fn add_file(&mut self, name: &str, number: usize, size: u64) {
         let path = self.root.join(name);
@@ -497,7 +516,7 @@ impl Site {
 
     /// Whether `response` is what `kind` says.
     fn judge(&self, kind: &Kind, response: &Response) -> Outcome {
-        if matches!(response.status, 500 | 503) {
+        if matches!(response.status, 500 | 503) && response.status != kind.status {
             return Outcome::Busy;
         }
         if response.status != kind.status {

@@ -37,19 +37,27 @@ while [ $EPOCHSECONDS -lt $end ]; do
 	parameters=()
 	random 4
 	for ((n = REPLY; n >= 0; n--)); do
-		names=(docroot address port threads backlog mime_types nonsense)
+		names=(docroot address port threads backlog mime_types takeover start nonsense)
 		random ${#names[@]}
 		name=${names[REPLY]}
 		value
 		# So many workers take long to start.
 		[ "$name" != threads ] || [[ ! $REPLY =~ ^[0-9]+$ ]] || REPLY=$((REPLY % 20))
+		[[ $name != @(takeover|start) ]] || [[ ! $REPLY =~ ^[0-9]+$ ]] || REPLY=$((REPLY % 3))
 		parameters+=("$name=$REPLY")
 	done
 	tried=$((tried + 1))
 	if try_load "${parameters[@]}"; then
 		loaded=$((loaded + 1))
-		[ "$(sysctl_get state)" = running ] || wrong+="${parameters[*]}: $(sysctl_get state);"
-		for setting in serverport:65535 threads:1024 max_backlog:65535; do
+		state=running
+		for name in "${parameters[@]}"; do
+			case $name in
+			start=0) state=stopped ;;
+			start=*) state=running ;;
+			esac
+		done
+		[ "$(sysctl_get state)" = $state ] || wrong+="${parameters[*]}: $(sysctl_get state), not $state;"
+		for setting in serverport:65535 takeover:1 threads:1024 max_backlog:65535; do
 			got=$(sysctl_get "${setting%:*}")
 			[[ $got =~ ^[0-9]+$ ]] && [ "$got" -le "${setting#*:}" ] || wrong+="${parameters[*]}: ${setting%:*} $got;"
 		done

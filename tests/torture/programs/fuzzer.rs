@@ -8,6 +8,9 @@
 //! status a refusal has, and that nothing is answered behind it. So the kernel's part is what is
 //! tested: where octets lie, when they come, what is kept between them, and that it survives.
 //!
+//! With `backing` in the environment a backing server listens on that port. It says of each connection
+//! which request line is the first that it has got: that of the first request that is its.
+//!
 //! With the instrumented module (`scripts/torture.sh --kernel kcov`) a stream that reaches code which
 //! none before it has reached is kept, and changed further.
 
@@ -15,15 +18,21 @@
 
 use rust_tux_torture::kcov::{
     connect_from,
-    Collector, //
+    Collector,
+    Functions, //
 };
 use rust_tux_torture::{
+    backing,
     check,
     number,
     reset_on_close,
     Campaign, //
 };
-use std::collections::HashSet;
+use std::collections::{
+    BTreeMap,
+    BTreeSet,
+    HashSet, //
+};
 use std::env;
 use std::io::{
     self,
@@ -35,7 +44,17 @@ use std::net::{
     Shutdown,
     TcpStream, //
 };
+use std::sync::atomic::{
+    AtomicBool,
+    AtomicU64,
+    Ordering, //
+};
+use std::sync::Mutex;
 use std::thread;
+use std::time::{
+    Duration,
+    Instant, //
+};
 
 /// The sources, laid out as in the module.
 #[path = "../../../src"]
@@ -77,6 +96,10 @@ struct Expected {
     is_head: bool,
     /// The only status there may be; any but a refusal otherwise.
     status: Option<u16>,
+    /// What the backing server says if it gets the request: the line that it begins with.
+    line: Vec<u8>,
+    /// Whether it is the backing server's, if there is one, unless it is refused.
+    is_dynamic: bool,
     /// It may be the last one: that depends on the status, or on when octets of its body came.
     may_be_last: bool,
 }
@@ -99,11 +122,14 @@ fn expect(mut octets: &[u8]) -> (Vec<Expected>, bool) {
                 all.push(Expected {
                     is_head: request::is_head(octets),
                     status: Some(bad.status().code()),
+                    line: Vec::new(),
+                    is_dynamic: false,
                     may_be_last: true,
                 });
                 return (all, false);
             }
         };
+        let line = backing::request_line(octets).to_vec();
         octets = &octets[head..];
         let is_too_long = matches!(request.body, Body::Length(length) if length > BODY_LIMIT);
         let is_left =
@@ -112,6 +138,11 @@ fn expect(mut octets: &[u8]) -> (Vec<Expected>, bool) {
         all.push(Expected {
             is_head: request.method == Method::Head,
             status: None,
+            line,
+            is_dynamic: !matches!(request.method, Method::Get | Method::Head)
+                || request.body != Body::None
+                || request.upgrade
+                || request.target.query.is_some(),
             may_be_last: request.body != Body::None,
         });
         if !request.is_persistent || is_left {
@@ -127,12 +158,19 @@ fn expect(mut octets: &[u8]) -> (Vec<Expected>, bool) {
     }
 }
 
-/// A response: its status; none at the end of the stream.
+/// A response: its status, and whose it is.
+struct Response {
+    status: u16,
+    /// What the backing server has said; nothing if it is none of its.
+    handed_over: Option<Vec<u8>>,
+}
+
+/// A response; none at the end of the stream.
 fn response(
     stream: &mut TcpStream,
     unread: &mut Vec<u8>,
     is_head: bool,
-) -> Result<Option<u16>, String> {
+) -> Result<Option<Response>, String> {
     let end = loop {
         if let Some(at) = unread.windows(4).position(|w| w == b"\r\n\r\n") {
             break at + 4;
@@ -153,7 +191,8 @@ fn response(
         .and_then(|rest| rest.get(..3))
         .and_then(|code| code.parse().ok())
         .ok_or_else(|| format!("no status line: {head}"))?;
-    if !head.contains("\r\nDate: ") {
+    let is_handed_over = head.starts_with(backing::STATUS_LINE);
+    if !is_handed_over && !head.contains("\r\nDate: ") {
         return Err(format!("no Date: {head}"));
     }
     let mut length = 0;
@@ -174,8 +213,11 @@ fn response(
             ));
         }
     }
-    unread.drain(..end + length);
-    Ok(Some(status))
+    let octets: Vec<u8> = unread.drain(..end + length).collect();
+    Ok(Some(Response {
+        status,
+        handed_over: is_handed_over.then(|| octets[end..].to_vec()),
+    }))
 }
 
 /// Reads on.
@@ -238,7 +280,7 @@ impl Guide {
     }
 
     /// Takes note of what `stream` has reached. What is still under way counts for the next one.
-    fn learn(&mut self, stream: &[u8]) {
+    fn learn(&mut self, stream: &[u8], shared: &Shared) {
         let Some(collector) = &self.collector else {
             return;
         };
@@ -246,6 +288,8 @@ impl Guide {
         self.reached.extend(collector.addresses());
         collector.reset();
         if self.reached.len() > before {
+            shared.reached.lock().unwrap().extend(&self.reached);
+            shared.kept.fetch_add(1, Ordering::Relaxed);
             self.pool.push(stream.to_vec());
         }
     }
@@ -258,7 +302,13 @@ fn converse(
     client: Ipv4Addr,
     octets: &[u8],
     period: Option<usize>,
+    shared: &Shared,
 ) -> Result<u64, String> {
+    let Shared {
+        has_backing,
+        handed_over,
+        ..
+    } = shared;
     let stream = connect_from(client, campaign.address);
     let mut stream = stream.map_err(|e| format!("connecting: {e}"))?;
     let random = &mut campaign.random;
@@ -282,7 +332,26 @@ fn converse(
         match response(&mut stream, &mut unread, expected.is_head).map_err(what)? {
             None if may_end => return Ok(count),
             None => return Err(format!("no response {count}")),
-            Some(status) => {
+            Some(Response {
+                handed_over: Some(line),
+                ..
+            }) => {
+                let is_it = line == expected.line || (expected.is_head && line.is_empty());
+                if expected.status.is_some() || !is_it {
+                    return Err(format!(
+                        "request {count} is handed over as {:?}",
+                        line.escape_ascii().to_string()
+                    ));
+                }
+                count += 1;
+                handed_over.fetch_add(1, Ordering::Relaxed);
+                // The rest is the backing server's, which has nothing more to say.
+                break;
+            }
+            Some(Response { status, .. }) => {
+                if *has_backing && expected.is_dynamic && (status < 400 || status == 405) {
+                    return Err(format!("request {count} is answered with {status}"));
+                }
                 if expected.status.is_some_and(|wanted| wanted != status)
                     || [500, 503].contains(&status)
                 {
@@ -298,7 +367,9 @@ fn converse(
     }
     match response(&mut stream, &mut unread, false) {
         Ok(None) => Ok(count),
-        Ok(Some(status)) => Err(format!("a {status} that answers nothing, behind {count}")),
+        Ok(Some(Response { status, .. })) => {
+            Err(format!("a {status} that answers nothing, behind {count}"))
+        }
         Err(e) => Err(format!("behind {count} responses: {e}")),
     }
 }
@@ -309,18 +380,73 @@ fn cases(seed: u64, texts: &[String]) -> Vec<Vec<u8>> {
     generate::cases(seed, CASES, &texts)
 }
 
+/// What the threads share.
+#[derive(Default)]
+struct Shared {
+    /// Whether there is a backing server.
+    has_backing: bool,
+    /// Requests that were handed over.
+    handed_over: AtomicU64,
+    /// The addresses of all that is reached.
+    reached: Mutex<HashSet<u64>>,
+    /// Streams that were kept.
+    kept: AtomicU64,
+    connections: AtomicU64,
+    has_ended: AtomicBool,
+}
+
+impl Shared {
+    /// Says now and then what is reached by then.
+    fn tell(&self) {
+        let begin = Instant::now();
+        let pause = (number("TEST_SECONDS", 10) / 20).max(1);
+        let mut next = pause;
+        while !self.has_ended.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(100));
+            let seconds = begin.elapsed().as_secs();
+            let reached = self.reached.lock().unwrap().len();
+            if seconds < next || reached == 0 {
+                continue;
+            }
+            next = seconds + pause;
+            println!(
+                "# after {seconds} s: {} connections, {reached} places reached, {} streams kept",
+                self.connections.load(Ordering::Relaxed),
+                self.kept.load(Ordering::Relaxed)
+            );
+        }
+    }
+
+    /// Says which functions of the module are reached, and which aren't.
+    fn tell_functions(&self) {
+        let reached = self.reached.lock().unwrap();
+        let Ok(functions) = Functions::read() else {
+            return;
+        };
+        let names: BTreeSet<&str> = reached.iter().map(|at| functions.name(*at)).collect();
+        let all: BTreeSet<&str> = functions.names().collect();
+        println!("# {} functions of {} reached", names.len(), all.len());
+        let mut others = BTreeMap::<&str, Vec<&str>>::new();
+        for name in all.difference(&names) {
+            let (of, name) = name.rsplit_once("::").unwrap_or(("", name));
+            others.entry(of).or_default().push(name);
+        }
+        for (of, names) in others {
+            println!("# not reached: {of}: {}", names.join(" "));
+        }
+    }
+}
+
 /// What one thread, or all of them, did.
 #[derive(Default)]
 struct Account {
     connections: u64,
     /// Requests that were answered.
     answered: u64,
-    reached: HashSet<u64>,
-    kept: usize,
     wrong: Vec<String>,
 }
 
-fn run(thread: u64, texts: &[String]) -> Account {
+fn run(thread: u64, texts: &[String], shared: &Shared) -> Account {
     let mut campaign = Campaign::begin_thread(thread);
     let mut guide = Guide::new(thread);
     let mut account = Account::default();
@@ -361,39 +487,50 @@ fn run(thread: u64, texts: &[String]) -> Account {
                 }
             }
             account.connections += 1;
-            match converse(&mut campaign, guide.client, &octets, period) {
+            shared.connections.fetch_add(1, Ordering::Relaxed);
+            match converse(&mut campaign, guide.client, &octets, period, shared) {
                 Ok(responses) => account.answered += responses,
                 Err(what) => {
                     let stream = seeds::write(&octets);
                     account.wrong.push(format!("{what}\n{stream}"));
                 }
             }
-            guide.learn(&octets);
+            guide.learn(&octets, shared);
         }
     }
-    account.kept = guide.pool.len();
-    account.reached = guide.reached;
     account
 }
 
 /// The arguments are texts of the corpus.
 fn main() {
     let texts: Vec<String> = env::args().skip(1).collect();
-    let threads: Vec<_> = (0..number("TEST_THREADS", THREADS))
-        .map(|thread| {
-            let texts = texts.clone();
-            thread::spawn(move || run(thread, &texts))
-        })
-        .collect();
+    let port = number("backing", 0) as u16;
+    let server = (port != 0).then(|| backing::listen(port).expect("the port is free"));
+    let shared = Shared {
+        has_backing: server.is_some(),
+        ..Shared::default()
+    };
     let mut all = Account::default();
-    for thread in threads {
-        let account = thread.join().expect("a thread");
-        all.connections += account.connections;
-        all.answered += account.answered;
-        all.kept += account.kept;
-        all.reached.extend(account.reached);
-        all.wrong.extend(account.wrong);
-    }
+    thread::scope(|scope| {
+        let goes_on = || !shared.has_ended.load(Ordering::Relaxed);
+        if let Some(server) = &server {
+            scope.spawn(move || backing::serve(server, goes_on));
+        }
+        scope.spawn(|| shared.tell());
+        let threads: Vec<_> = (0..number("TEST_THREADS", THREADS))
+            .map(|thread| {
+                let (texts, shared) = (&texts, &shared);
+                scope.spawn(move || run(thread, texts, shared))
+            })
+            .collect();
+        for thread in threads {
+            let account = thread.join().expect("a thread");
+            all.connections += account.connections;
+            all.answered += account.answered;
+            all.wrong.extend(account.wrong);
+        }
+        shared.has_ended.store(true, Ordering::Relaxed);
+    });
     check("what comes is what may come", all.wrong.is_empty(), || {
         all.wrong.join("\n")
     });
@@ -406,12 +543,18 @@ fn main() {
         "# {} connections, {} responses",
         all.connections, all.answered
     );
-    if !all.reached.is_empty() {
+    let handed_over = shared.handed_over.load(Ordering::Relaxed);
+    if shared.has_backing {
+        check("requests were handed over", handed_over > 0, String::new);
+        println!("# {handed_over} handed over");
+    }
+    let reached = shared.reached.lock().unwrap().len();
+    if reached > 0 {
         println!(
-            "# {} places reached, {} streams kept",
-            all.reached.len(),
-            all.kept
+            "# {reached} places reached, {} streams kept",
+            shared.kept.load(Ordering::Relaxed)
         );
+        shared.tell_functions();
     }
     println!("# operations: {}", all.answered);
 }

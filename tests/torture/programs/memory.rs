@@ -12,6 +12,7 @@ use rust_tux_torture::site::{
     Tally, //
 };
 use rust_tux_torture::{
+    backing,
     check,
     number,
     Campaign, //
@@ -523,6 +524,13 @@ fn main() {
         thread::sleep(Duration::from_millis(50));
     };
     let pause = || thread::sleep(Duration::from_millis(100));
+    let without_backing = torture.site.kinds.clone();
+    let server = backing::listen(0).unwrap();
+    let sysctl = |name, value: u16| write(format!("/proc/sys/net/http/{name}"), &value.to_string());
+    sysctl("handoff_not_found", 0);
+    sysctl("clientport", server.local_addr().unwrap().port());
+    thread::spawn(move || backing::serve(&server, || true));
+    torture.site.hand_over();
     let kinds = torture.site.kinds.clone();
     let kinds: Vec<&Kind> = kinds.iter().collect();
     torture.is_well("before");
@@ -559,6 +567,8 @@ fn main() {
         }
     }
     torture.storm("caches are dropped", share, &kinds, drop_caches, || ());
+    sysctl("clientport", 0);
+    torture.site.kinds = without_backing;
     torture.tcp_memory(share);
     torture.poor_clients(share);
     if root.join("disk").exists() {

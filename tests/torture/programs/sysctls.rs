@@ -4,6 +4,7 @@
 //! refused changes nothing, what is taken is read back, and no value is ever one that the
 //! documentation doesn't allow.
 
+use rust_tux_torture::backing;
 use rust_tux_torture::site::{
     Kind,
     Outcome,
@@ -90,6 +91,7 @@ const ALL: &[(&[&str], Takes)] = &[
     (&["push_all"], Number(0, 1)),
     (&["fast_accept"], Number(0, 1)),
     (&["ack_pingpong"], Number(0, 1)),
+    (&["checksums"], Number(0, 1)),
     (&["max_cached_documents"], Number(0, 4_194_304)),
     (&["max_cached_memory"], Number(0, 4_294_967_295)),
     (&["max_cached_filesize"], Number(0, 4_294_967_295)),
@@ -122,6 +124,17 @@ const ALL: &[(&[&str], Takes)] = &[
     (&["stop"], Command),
     (&["state"], Nothing),
     (&["pending"], Nothing),
+];
+
+/// What `/proc/net/http/stat` says of now: the other numbers only grow.
+const OF_NOW: [&str; 7] = [
+    "connections_open",
+    "storage_running",
+    "storage_waiting",
+    "storage_abandoned",
+    "failsafe",
+    "cached_documents",
+    "cached_octets",
 ];
 
 /// Errors that a write may have.
@@ -167,6 +180,8 @@ struct Torture {
     roots: [String; 2],
     types: String,
     port: String,
+    /// Where the backing server listens.
+    backing: String,
     wrong: Mutex<Vec<String>>,
     operations: AtomicU64,
     refused: AtomicU64,
@@ -190,6 +205,22 @@ impl Torture {
             ("serverport", _) => self.port.clone(),
             ("address", _) => choose(&["*", "any", "", "0.0.0.0", "::", "127.0.0.1"], random),
             ("threads", _) => choose(&["0", "1", "2", "3", "7", "40"], random),
+            // The backing server, nobody, none.
+            ("clientport" | "redirect_port", _) => choose(&[&self.backing, "1", "0"], random),
+            // Who waits for nobody is not to wait for ever.
+            ("handoff_timeout", _) => random.u64(..3).to_string(),
+            ("ignore_query", _) => choose(&["0", "2"], random),
+            ("dynamic", _) => choose(
+                &[
+                    "",
+                    "^/api/ .php",
+                    "-cgi-bin",
+                    "cgi-bin",
+                    "/text. ^/2",
+                    "-/text. -^/2",
+                ],
+                random,
+            ),
             // Some are always let in, and have some time.
             ("max_connect" | "maxconnect", _) => random.u64(30..=4_194_304).to_string(),
             ("header_timeout" | "send_timeout", _) => random.u64(20..=3600).to_string(),
@@ -388,7 +419,12 @@ impl Torture {
         if !is_valid
             && matches!(
                 name,
-                "serverport" | "threads" | "address" | "max_connect" | "maxconnect"
+                "serverport"
+                    | "threads"
+                    | "address"
+                    | "max_connect"
+                    | "maxconnect"
+                    | "handoff_timeout"
             )
         {
             let value = String::from_utf8_lossy(&octets).trim_end().to_string();
@@ -425,7 +461,9 @@ impl Torture {
                         String::from_utf8_lossy(read_)
                     ));
                 }
-                if matches!(name, "documentroot" | "mime_types") && written != read_ {
+                if matches!(name, "documentroot" | "mime_types" | "ignore_query")
+                    && written != read_
+                {
                     self.complain(format!(
                         "{} reads {:?}",
                         shown(),
@@ -451,7 +489,9 @@ impl Torture {
             Ok(()) => (),
             Err(error) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
-                if is_valid {
+                // What is written to it is added: at some time there is no room.
+                let is_full = name == "dynamic" && before.len() > 3000;
+                if is_valid && !is_full {
                     self.complain(format!("{} is refused: {error}", shown()));
                 }
                 if !error
@@ -556,7 +596,8 @@ impl Torture {
             ));
         }
         for (name, number) in &now {
-            if name != "connections_open" && last.get(name).is_some_and(|was| was > number) {
+            let only_grows = !OF_NOW.contains(&name.as_str());
+            if only_grows && last.get(name).is_some_and(|was| was > number) {
                 self.complain(format!(
                     "stat: {name} goes from {} back to {number}",
                     last[name]
@@ -591,10 +632,12 @@ fn main() {
     Site::make(&campaign, Path::new(&other), &[1, 4096, 70_000]);
     let types = format!("{}/types", env::var("tmp").unwrap());
     fs::write(&types, "text/x-torture torture\n").unwrap();
+    let server = backing::listen(0).unwrap();
     let torture = Torture {
         roots: [root.display().to_string(), other],
         types,
         port: campaign.address.port().to_string(),
+        backing: server.local_addr().unwrap().port().to_string(),
         wrong: Mutex::new(Vec::new()),
         operations: AtomicU64::new(0),
         refused: AtomicU64::new(0),
@@ -628,6 +671,7 @@ fn main() {
     };
     let kinds: Vec<&Kind> = site.kinds.iter().filter(is_constant).collect();
     let is_over = AtomicBool::new(false);
+    let has_ended = AtomicBool::new(false);
     // Each sysctl has one who writes to it.
     let mut owned: Vec<Vec<(&[&str], Takes)>> = vec![Vec::new(); 4];
     for sysctl in ALL {
@@ -635,9 +679,11 @@ fn main() {
     }
     let mut fork = || campaign.random.fork();
     let randoms: Vec<fastrand::Rng> = (0..16).map(|_| fork()).collect();
-    let tally = thread::scope(|scope| {
+    let (tally, handed_over) = thread::scope(|scope| {
         let (campaign, torture, site, kinds) = (&campaign, &torture, &site, &kinds);
-        let is_over = &is_over;
+        let (is_over, has_ended) = (&is_over, &has_ended);
+        let handed_over =
+            scope.spawn(|| backing::serve(&server, || !has_ended.load(Ordering::Relaxed)));
         let mut randoms = randoms.into_iter();
         for mine in &owned {
             let mut random = randoms.next().unwrap();
@@ -695,13 +741,19 @@ fn main() {
         for client in clients {
             tally.merge(client.join().unwrap());
         }
-        tally
+        has_ended.store(true, Ordering::Relaxed);
+        (tally, handed_over.join().unwrap())
     });
     let wrong = torture.wrong.into_inner().unwrap();
     println!(
         "# clients: {tally}; {} writes refused",
         torture.refused.load(Ordering::Relaxed)
     );
+    let is_served = matches!(handed_over, Ok((_, answered)) if answered > 0);
+    check("connections are handed over", is_served, || {
+        format!("{handed_over:?}")
+    });
+    println!("# handed over, and answered there: {handed_over:?}");
     check(
         "sysctls take what is documented, and nothing else",
         wrong.is_empty(),
@@ -717,6 +769,10 @@ fn main() {
     let _ = write("drain_timeout", b"0", 0);
     let _ = write("stop", b"1", 0);
     for (name, value) in &at_first {
+        // What is written is added to what is there.
+        if *name == "dynamic" {
+            let _ = write(name, b"\n", 0);
+        }
         // An empty value is written as a newline.
         let value = if value.is_empty() { &b"\n"[..] } else { value };
         if let Err(error) = write(name, value, 0) {
