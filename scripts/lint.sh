@@ -99,12 +99,21 @@ sysctl_names() {
 		grep -E '&\[c"' | grep -oE 'c"[^"]*"' | cut -d'"' -f2 | sort -u
 }
 
-check_sysctls() { # every knob has a section in Documentation/sysctl.rst
-	local name
-	for name in $(sysctl_names); do
-		grep -qE "(^|\`|, )$name(\$|\`|,)" Documentation/sysctl.rst 2>/dev/null ||
-			echo "sysctl $name is not in Documentation/sysctl.rst"
-	done | none
+check_sysctls() { # every knob is documented, and every knob and parameter tortured
+	local name names
+	{
+		for name in $(sysctl_names); do
+			grep -qE "(^|\`|, )$name(\$|\`|,)" Documentation/sysctl.rst 2>/dev/null ||
+				echo "sysctl $name is not in Documentation/sysctl.rst"
+			grep -qE "^ +\(&\[.*\"$name\"" tests/torture/programs/sysctls.rs ||
+				echo "sysctl $name is not in tests/torture/programs/sysctls.rs"
+		done
+		names=$(sed -n 's/^\t*names=(\(.*\))$/\1/p' tests/torture/sysctls.sh)
+		for name in $(sed -nE 's/^        ([a-z_]+): u[0-9]+ \{$/\1/p; s/^    ([a-z_]+), "rust_tux".*/\1/p' rust_tux.rs); do
+			[ "$name" = planted ] || grep -qw "$name" <<<"$names" ||
+				echo "parameter $name is not in tests/torture/sysctls.sh"
+		done
+	} | none
 }
 
 check_selftests() { # executable, and listed in their Makefile
