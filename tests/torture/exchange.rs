@@ -33,12 +33,32 @@ pub const PATIENCE: Duration = Duration::from_secs(100);
 pub struct File {
     pub path: String,
     pub content: Vec<u8>,
+    /// The request lines that may be handed over.
+    lines: BTreeMap<&'static str, Vec<u8>>,
+}
+
+impl File {
+    fn new(path: String, content: Vec<u8>) -> File {
+        let line = |method, query| format!("{method} /{path}{query} HTTP/1.1").into_bytes();
+        File {
+            lines: [
+                ("GET", line("GET", "?query")),
+                ("POST", line("POST", "")),
+                ("PUT", line("PUT", "")),
+            ]
+            .into(),
+            path,
+            content,
+        }
+    }
 }
 
 /// The files that clients ask for, from no octet to some millions.
 pub struct Site {
     files: Vec<File>,
     cold: Vec<File>,
+    /// Whether there is a backing server.
+    pub has_backing: bool,
 }
 
 impl Site {
@@ -56,13 +76,14 @@ impl Site {
         let mut file = |path: String, len| {
             let mut content = vec![0; len];
             random.fill(&mut content);
-            File { path, content }
+            File::new(path, content)
         };
         let files = sizes.map(|(path, len)| file(path.into(), len));
         let cold = (0..100).map(|n| file(format!("cold/{n}"), 1000 + n));
         Site {
             cold: cold.collect(),
             files: files.into(),
+            has_backing: false,
         }
     }
 
@@ -100,6 +121,9 @@ impl Site {
     }
 }
 
+/// The request line for a file that isn't there.
+const MISSING: &[u8] = b"GET /missing HTTP/1.1";
+
 /// The answer that a request must have.
 #[derive(Clone)]
 pub struct Answer<'a> {
@@ -108,6 +132,23 @@ pub struct Answer<'a> {
     pub content: Option<&'a [u8]>,
     /// Whether the content is not sent: for HEAD.
     pub is_head: bool,
+    /// Whether nothing comes behind it, whatever was asked for: it is the backing server's.
+    pub ends: bool,
+    /// Whether there may be an answer of the backing server in its place.
+    pub may_be_handed_over: bool,
+}
+
+impl<'a> Answer<'a> {
+    /// An answer of this server.
+    pub fn new(status: u16, content: Option<&'a [u8]>) -> Answer<'a> {
+        Answer {
+            status,
+            content,
+            is_head: false,
+            ends: false,
+            may_be_handed_over: false,
+        }
+    }
 }
 
 /// A request and its answer.
@@ -140,26 +181,51 @@ impl<'a> Question<'a> {
             octets,
             head,
             answer: Answer {
-                status,
-                content,
                 is_head: method == "HEAD",
+                ..Answer::new(status, content)
             },
         }
+    }
+
+    /// The same, as the backing server answers it.
+    fn handed_over(mut self, line: &'a [u8]) -> Question<'a> {
+        self.answer = Answer {
+            ends: true,
+            ..Answer::new(backing::STATUS, Some(line))
+        };
+        self
     }
 
     /// A request of chance, after which the connection goes on.
     pub fn any(site: &'a Site, random: &mut fastrand::Rng) -> Question<'a> {
         let file = site.any(random);
-        Question::about(file, random)
+        Question::about(site, file, random)
     }
 
     /// The same, with an answer of some segments at most.
     pub fn any_small(site: &'a Site, random: &mut fastrand::Rng) -> Question<'a> {
-        Question::about(site.small(), random)
+        Question::about(site, site.small(), random)
     }
 
     /// A request of chance for `file`.
-    fn about(file: &'a File, random: &mut fastrand::Rng) -> Question<'a> {
+    fn about(site: &Site, file: &'a File, random: &mut fastrand::Rng) -> Question<'a> {
+        let question = Question::about_here(file, random);
+        let method = question.octets.split(|octet| *octet == b' ').next();
+        match method {
+            _ if !site.has_backing => question,
+            Some(b"POST") => question.handed_over(&file.lines["POST"]),
+            Some(b"PUT") => question.handed_over(&file.lines["PUT"]),
+            _ if question.answer.status == 404 => question.handed_over(MISSING),
+            _ if random.u8(..16) == 0 => {
+                let path = format!("{}?query", file.path);
+                Question::new("GET", &path, "", b"", 200, None).handed_over(&file.lines["GET"])
+            }
+            _ => question,
+        }
+    }
+
+    /// The same without a backing server.
+    fn about_here(file: &'a File, random: &mut fastrand::Rng) -> Question<'a> {
         let len = file.content.len();
         match random.u8(..10) {
             0 => Question::new("HEAD", &file.path, "", b"", 200, Some(&file.content)),
@@ -194,7 +260,7 @@ impl<'a> Question<'a> {
 }
 
 /// The number of whole answers at the begin of `octets`, which must be `answers` in this order, as
-/// far as they go. What is wrong, else. A backing server, where there is one, answers what it likes.
+/// far as they go. What is wrong, else. An answer that ends the connection stands for all behind it.
 pub fn whole_answers(octets: &[u8], answers: &[Answer<'_>]) -> Result<usize, String> {
     let mut rest = octets;
     for (at, answer) in answers.iter().enumerate() {
@@ -204,7 +270,7 @@ pub fn whole_answers(octets: &[u8], answers: &[Answer<'_>]) -> Result<usize, Str
                 rest[..len] == begin.as_bytes()[..len]
             };
             let is_line = is_begin(format!("HTTP/1.1 {} ", answer.status))
-                || is_begin(format!("{}\r\n", backing::STATUS_LINE));
+                || answer.may_be_handed_over && is_begin(format!("{}\r\n", backing::STATUS_LINE));
             if rest.len() > 2000 || !is_line {
                 return Err(format!("answer {at} is no head: {}", printable(rest)));
             }
@@ -215,6 +281,9 @@ pub fn whole_answers(octets: &[u8], answers: &[Answer<'_>]) -> Result<usize, Str
         let mut lines = head.split("\r\n");
         let line = lines.next().unwrap_or_default();
         let is_backing = line == backing::STATUS_LINE;
+        if is_backing && !answer.may_be_handed_over && !answer.ends {
+            return Err(format!("request {at} is handed over"));
+        }
         if !is_backing && !line.starts_with(&format!("HTTP/1.1 {} ", answer.status)) {
             return Err(format!("answer {at} is {line}, not {}", answer.status));
         }
@@ -222,7 +291,9 @@ pub fn whole_answers(octets: &[u8], answers: &[Answer<'_>]) -> Result<usize, Str
         let Some(Ok(length)) = length.map(str::parse::<usize>) else {
             return Err(format!("answer {at} has no length: {head}"));
         };
-        let wanted = answer.content.filter(|_| !is_backing);
+        let wanted = answer
+            .content
+            .filter(|_| !is_backing || !answer.may_be_handed_over);
         if let Some(content) = wanted {
             if length != content.len() {
                 return Err(format!(
@@ -245,6 +316,9 @@ pub fn whole_answers(octets: &[u8], answers: &[Answer<'_>]) -> Result<usize, Str
             return Ok(at);
         }
         rest = &body[len..];
+        if answer.ends {
+            break;
+        }
     }
     if rest.is_empty() {
         Ok(answers.len())

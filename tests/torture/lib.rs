@@ -137,11 +137,11 @@ pub fn reset_on_close(stream: &TcpStream) {
 }
 
 /// setsockopt(2). What the kernel refuses here is a mistake of the program.
-pub fn set_option<T>(stream: &TcpStream, level: i32, name: i32, value: T) {
+pub fn set_option<T>(socket: &impl AsRawFd, level: i32, name: i32, value: T) {
     // SAFETY: The pointer is to a `T`, whose size is given, and is only read.
     let status = unsafe {
         libc::setsockopt(
-            stream.as_raw_fd(),
+            socket.as_raw_fd(),
             level,
             name,
             (&raw const value).cast(),

@@ -21,6 +21,9 @@ use rust_tux_torture::exchange::{
     Site, //
 };
 use rust_tux_torture::{
+    backing,
+    check,
+    number,
     reset_on_close,
     Campaign, //
 };
@@ -28,6 +31,10 @@ use std::io;
 use std::net::{
     Shutdown,
     TcpStream, //
+};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering, //
 };
 use std::thread;
 use std::time::Duration;
@@ -356,18 +363,32 @@ fn noise(client: &mut Client<'_>) -> Result<(), String> {
     let mut stream = client.connect(Options::default())?;
     write(&mut stream, &octets)?;
     half_close(&stream)?;
-    let refusal = Answer {
-        status: 400,
-        content: None,
-        is_head: false,
-    };
+    let refusal = Answer::new(400, None);
     finish(&mut stream, Vec::new(), &[refusal])
 }
 
 fn main() {
     let mut campaign = Campaign::begin();
-    let site = Site::new();
+    let mut site = Site::new();
     site.write();
-    campaign.play(6, &site, SCENARIOS);
+    // In the place of refusals are requests that are handed over, if it has a port.
+    let port = number("backing", 0) as u16;
+    let server = (port != 0).then(|| backing::listen(port).expect("the port is free"));
+    site.has_backing = server.is_some();
+    let has_ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let goes_on = || !has_ended.load(Ordering::Relaxed);
+        let server = server.map(|server| scope.spawn(move || backing::serve(&server, goes_on)));
+        campaign.play(6, &site, SCENARIOS);
+        has_ended.store(true, Ordering::Relaxed);
+        let Some(served) = server.map(|server| server.join().expect("a thread")) else {
+            return;
+        };
+        let is_served = matches!(served, Ok((_, answered)) if answered > 0);
+        check("connections are handed over", is_served, || {
+            format!("{served:?}")
+        });
+        println!("# handed over, and answered there: {served:?}");
+    });
     campaign.report();
 }

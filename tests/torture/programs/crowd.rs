@@ -40,11 +40,7 @@ struct Guest<'a> {
 
 /// An answer whose content doesn't matter.
 fn refusal(status: u16) -> Answer<'static> {
-    Answer {
-        status,
-        content: None,
-        is_head: false,
-    }
+    Answer::new(status, None)
 }
 
 impl<'a> Guest<'a> {
@@ -92,6 +88,12 @@ impl<'a> Guest<'a> {
                 (question.octets, vec![question.answer], false)
             }
         };
+        // Whether there is a backing server changes all the time.
+        let answers = answers.into_iter().map(|answer| Answer {
+            may_be_handed_over: true,
+            ..answer
+        });
+        let answers = answers.collect();
         stream.write_all(&octets).ok()?;
         if is_half_closed {
             let _ = stream.shutdown(Shutdown::Write);
