@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Nothing outside of the document root is served, nothing that others may not
-# read, and nothing that is not a regular file is even opened.
+# read, nothing that is not a regular file is even opened, and nothing is run.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -303,4 +303,19 @@ touch "$tmp/enough"
 wait $mover
 
 is "the server goes on" "$(get /)" index
+
+# ---- nothing is run -------------------------------------------------------------
+
+# Executable for everyone, by each name and place that means something elsewhere.
+mkdir "$docroot/cgi-bin"
+program="#!/bin/sh
+touch $tmp/ran
+# <!--#exec cmd=\"touch $tmp/ran\" --> <?php touch('$tmp/ran'); ?>"
+for path in run run.sh run.cgi run.php page.shtml cgi-bin/run index.html; do
+	echo "$program" >"$docroot/$path"
+	chmod 755 "$docroot/$path"
+	[ $path != index.html ] || path=
+	is "sent as it is: /$path" "$(get "/$path?query")" "$program"
+done
+check "nothing was run" test ! -e "$tmp/ran"
 done_testing
