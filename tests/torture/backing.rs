@@ -84,10 +84,10 @@ impl Guest {
     }
 }
 
-/// Listens on a port of 127.0.0.1; `port` 0 is one that is free. Urgent octets are octets like
+/// Listens on a port of all IPv4 addresses; `port` 0 is one that is free. Urgent octets are octets like
 /// others.
 pub fn listen(port: u16) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
     listener.set_nonblocking(true)?;
     super::set_option(&listener, libc::SOL_SOCKET, libc::SO_OOBINLINE, 1i32);
     Ok(listener)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # A network that loses, repeats, reorders, damages and delays, and one that is
-# flooded with SYNs: who asks is answered, and right to the octet.
+# flooded with SYNs: who asks is answered, and right to the octet. With every second
+# seed some of them by a backing server.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -32,6 +33,15 @@ sysctl_set header_timeout 40
 for knob in send_timeout body_timeout keepalive_timeout; do
 	sysctl_set $knob 300
 done
+
+if [ $((TEST_SEED % 2)) = 1 ]; then
+	export backing=8081
+	TEST_SECONDS=100000 "$torture/bin/backing" $backing >"$tmp/backing" 2>&1 &
+	backing_pid=$!
+	at_exit eval "kill $backing_pid 2>/dev/null"
+	wait_for 20 nc -z 127.0.0.1 $backing || bail_out "no backing server"
+	sysctl_set clientport $backing
+fi
 
 # netem ARGUMENT...: on both ends.
 netem() {
@@ -111,8 +121,14 @@ while time_is_left; do
 done
 isnt_like "cookies were sent" "$(($(cookies_sent) - cookies_before))" '^(0|-.*)$'
 was_fast
+if [ -n "${backing:-}" ]; then
+	handed_over=$(awk '$1 == "handoffs" { print $2 }' /proc/net/http/stat)
+	isnt_like "requests were handed over" "$handed_over" '^0$'
+	echo "# $handed_over connections were handed over"
+fi
 still_serves
 unload
+[ -z "${backing:-}" ] || kill $backing_pid
 # What clients still have to send again is no matter of the server.
 echo "# sockets of clients that are left: $(in_client ss -Htan | grep -vc TIME-WAIT)"
 in_client ss -K >/dev/null 2>&1

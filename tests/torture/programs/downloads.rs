@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Honest clients in a bad network: what they get is right to the octet, and whole.
+//! Honest clients in a bad network: what they get is right to the octet, and whole. With `backing` in
+//! the environment some of what they ask for is for a backing server, which is there.
 
 use rust_tux_torture::exchange::{
     finish,
@@ -11,7 +12,10 @@ use rust_tux_torture::exchange::{
     Scenario,
     Site, //
 };
-use rust_tux_torture::Campaign;
+use rust_tux_torture::{
+    number,
+    Campaign, //
+};
 use std::net::Shutdown;
 
 const SCENARIOS: &[Scenario] = &[
@@ -80,6 +84,8 @@ fn small_segments(client: &mut Client<'_>) -> Result<(), String> {
 
 fn main() {
     let mut campaign = Campaign::begin();
-    campaign.play(8, &Site::new(), SCENARIOS);
+    let mut site = Site::new();
+    site.has_backing = number("backing", 0) != 0;
+    campaign.play(8, &site, SCENARIOS);
     campaign.report();
 }
