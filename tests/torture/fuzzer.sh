@@ -26,6 +26,8 @@ sysctl_set extra_header 'X-Torture: yes'
 if [ $((TEST_SEED % 2)) = 1 ]; then
 	export backing=8081
 	sysctl_set clientport $backing
+	# What is not found is answered with an error page, or there.
+	sysctl_set handoff_not_found $((TEST_SEED / 2 % 2))
 fi
 # What a stream leads to must not depend on how fast the machine is.
 for timeout in header body send linger; do
