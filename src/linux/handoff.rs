@@ -520,6 +520,8 @@ impl<T: Events> Sock<T> {
 ///
 /// `ours` is a listening TCP sock that is alive, and `child` one of its children, established, with
 /// its callbacks, of which nothing was sent. The slock of `child` is held, and nobody owns it.
+#[cold]
+#[inline(never)]
 pub(super) unsafe fn pass_on(
     ours: NonNull<bindings::sock>,
     child: NonNull<bindings::sock>,

@@ -396,9 +396,14 @@ impl State {
 
     /// Begins to wait for the peer's FIN, after ours.
     pub(super) fn begin_linger(&mut self, workspace: &Workspace) {
+        self.limit_linger(workspace);
+        self.phase = Phase::Lingering;
+    }
+
+    /// Sets when lingering ends at last that begins now.
+    pub(super) fn limit_linger(&mut self, workspace: &Workspace) {
         let longest = u64::from(workspace.config.linger_timeout).saturating_mul(LINGER_TIMES);
         self.linger_until = workspace.now.saturating_add(longest);
-        self.phase = Phase::Lingering;
     }
 
     /// Begins to look at how fast the peer takes what is sent.

@@ -276,19 +276,26 @@ impl Hot<'_, '_> {
     #[inline(never)]
     fn leave(&mut self, fragments: Fragments, rest: Option<Content>, is_persistent: bool) -> Step {
         let response = Response::resume(fragments, rest, is_persistent);
-        self.state.phase = Phase::Sending(response);
+        self.leave_receiving(Phase::Sending(response));
         Step::Begun
     }
 
     /// Ends the connection: the FIN goes with the last octets, which were held back for it.
     #[inline(never)]
     fn end(&mut self) -> Step {
-        if self.stream.finish() {
-            self.state.begin_linger(self.workspace);
-            return Step::Last;
+        if !self.stream.finish() {
+            self.leave_receiving(Phase::Ending);
+            return Step::Begun;
         }
-        self.state.phase = Phase::Ending;
-        Step::Begun
+        self.state.limit_linger(self.workspace);
+        self.leave_receiving(Phase::Lingering);
+        Step::Last
+    }
+
+    /// Puts `phase` in the place of `Receiving`, which has nothing that is to be dropped: the compiler
+    /// doesn't know that, and all that it might be would be called on the stack of a softirq.
+    fn leave_receiving(&mut self, phase: Phase) {
+        core::mem::forget(core::mem::replace(&mut self.state.phase, phase));
     }
 
     /// Adds the responses to the requests behind `first` to `fragments`, as long as they are ready.
