@@ -299,8 +299,40 @@ pub(super) fn find(
     if !is_again {
         counters.count(Counter::CacheMisses);
     }
-    let found = resolve(root.root(), query, Reach::Cached, buffer, shared, may_sleep)?;
+    let root = root.root();
+    let found = resolve(root, query, Reach::Cached, buffer, shared, may_sleep);
+    let found = found.or_else(|| absent(root, query, buffer, may_sleep))?;
     Some((found, false))
+}
+
+/// Tells that there is nothing of the name that `query` asks for, where that needs no waiting though
+/// it isn't cached: tmpfs doesn't keep in mind which names there are not. `buffer` is that of
+/// [`resolve`].
+#[inline(never)]
+fn absent(
+    root: &Root,
+    query: &Query<'_>,
+    buffer: &mut [u8],
+    may_sleep: &MaySleep,
+) -> Option<Resolution> {
+    let top = root.lookup(c"", Lookup::Cached, may_sleep).ok()??;
+    if !top.is_in_memory() {
+        return None;
+    }
+    let (base, prefix) = deepest(root, query, buffer, may_sleep)?;
+    if !base.is_in_memory() {
+        return None;
+    }
+    let rest = query.path.name.get(prefix..)?;
+    let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+    for (to, from) in buffer.iter_mut().zip([rest, b"\0"].into_iter().flatten()) {
+        *to = *from;
+    }
+    let rest = buffer.get(..rest.len().saturating_add(1))?;
+    let rest = CStr::from_bytes_with_nul(rest).ok()?;
+    let found = base.lookup_within(rest, may_sleep);
+    let is_absent = |error: &Error| *error == ENOENT || *error == ENOTDIR;
+    found.err().filter(is_absent).map(refusal)
 }
 
 /// Looks up once more what `query` has led to, and caches it, if it can be told how long that will

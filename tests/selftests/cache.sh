@@ -145,6 +145,47 @@ END_OF_PYTHON
 } >"$tmp/limits.py"
 python_checks <"$tmp/limits.py"
 
+# ---- names that there are not, on tmpfs, which doesn't keep them in mind
+
+mkdir "$docroot/way"
+ln -s way "$docroot/way.link"
+{
+	cat "$tmp/cache.py"
+	cat <<'END_OF_PYTHON'
+
+def statuses(c, *paths):
+    got = []
+    for path in paths:
+        c.send(request(path))
+        got.append(c.response().status)
+    return got
+
+NAMES = ("/absent", "/way/absent", "/absent/absent", "/absent/", "/way/absent/deeper/", "/way.link/absent", "/many/1.txt/absent")
+with Connection() as c:
+    # The first to follow a link writes the time of that, and waits for it.
+    statuses(c, "/way.link/absent")
+    before = stat()
+    is_("what there isn't is not found", statuses(c, *NAMES), [404] * len(NAMES))
+    is_("by no work item", stat()["deferred_lookup"] - before["deferred_lookup"], 0)
+    got = []
+    for i in range(20):
+        got += statuses(c, "/way/new%d" % i)
+        put("way/new%d" % i, "new")
+        got += statuses(c, "/way/new%d" % i)
+        os.unlink(docroot + b"/way/new%d" % i)
+        got += statuses(c, "/way/new%d" % i)
+    is_("what is made is found, until it goes", got, [404, 200, 404] * 20)
+    put("404.html", "page")
+    c.send(request("/absent"))
+    is_("nor is a page that there is now missed", c.response().body, b"page")
+    os.unlink(docroot + b"/404.html")
+    os.chmod(docroot + b"/way", 0o700)
+    is_("where one may not look, that is said", statuses(c, "/way/absent"), [403])
+    os.chmod(docroot + b"/way", 0o755)
+END_OF_PYTHON
+} >"$tmp/absent.py"
+python_checks <"$tmp/absent.py"
+
 # ---- the module goes meanwhile
 
 (while :; do echo 2 >/proc/sys/vm/drop_caches; sleep 0.02; done) &
