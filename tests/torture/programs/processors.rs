@@ -53,16 +53,43 @@ fn clock(id: libc::clockid_t) -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// What the clock has shown: the instant of each change, and the difference to monotonic time since.
+/// A change of the clock: instants of monotonic time before and after it, between which whoever
+/// changes it may have lost the processor, and the difference to that time since.
+#[derive(Debug)]
+struct Change {
+    before: f64,
+    after: f64,
+    offset: f64,
+}
+
+impl Change {
+    /// One that was made just now, later than `before`.
+    fn since(before: f64) -> Change {
+        let after = clock(libc::CLOCK_MONOTONIC);
+        loop {
+            let begin = clock(libc::CLOCK_MONOTONIC);
+            let offset = clock(libc::CLOCK_REALTIME) - begin;
+            if clock(libc::CLOCK_MONOTONIC) - begin < 0.1 {
+                return Change {
+                    before,
+                    after,
+                    offset,
+                };
+            }
+        }
+    }
+}
+
+/// What the clock has shown.
 struct Clock {
-    offsets: Mutex<Vec<(f64, f64)>>,
+    changes: Mutex<Vec<Change>>,
 }
 
 impl Clock {
     fn new() -> Clock {
         let now = clock(libc::CLOCK_MONOTONIC);
         Clock {
-            offsets: Mutex::new(vec![(now, clock(libc::CLOCK_REALTIME) - now)]),
+            changes: Mutex::new(vec![Change::since(now)]),
         }
     }
 
@@ -72,27 +99,28 @@ impl Clock {
             tv_sec: time as i64,
             tv_nsec: 0,
         };
-        let mut offsets = self.offsets.lock().unwrap();
+        let mut changes = self.changes.lock().unwrap();
+        let before = clock(libc::CLOCK_MONOTONIC);
         // SAFETY: The pointer is to a time.
         if unsafe { libc::clock_settime(libc::CLOCK_REALTIME, &raw const value) } != 0 {
             return false;
         }
-        let now = clock(libc::CLOCK_MONOTONIC);
-        offsets.push((now, clock(libc::CLOCK_REALTIME) - now));
+        changes.push(Change::since(before));
         true
     }
 
     /// Whether the clock showed `date` between `asked` and `came`, or a little earlier.
     fn showed(&self, date: i64, asked: f64, came: f64) -> bool {
-        let offsets = self.offsets.lock().unwrap();
-        let ends = offsets
+        let changes = self.changes.lock().unwrap();
+        let ends = changes
             .iter()
             .skip(1)
-            .map(|(begin, _)| *begin)
+            .map(|change| change.after)
             .chain([f64::INFINITY]);
-        offsets.iter().zip(ends).any(|((begin, offset), end)| {
-            let (from, to) = (begin.max(asked - SLACK), end.min(came) + 1.0);
-            from <= to && date as f64 >= offset + from - 1.0 && date as f64 <= offset + to
+        changes.iter().zip(ends).any(|(change, end)| {
+            let (from, to) = (change.before.max(asked - SLACK), end.min(came) + 1.0);
+            let date = date as f64 - change.offset;
+            from <= to && date >= from - 1.0 && date <= to
         })
     }
 }
@@ -131,8 +159,8 @@ fn dates(clock_: &Clock, response: &Response, now: f64) -> Result<(), String> {
     let text = response.field("Date").ok_or("no Date")?;
     let date = seconds(text).ok_or_else(|| format!("Date: {text}"))?;
     if !clock_.showed(date, asked, came) {
-        let offsets = clock_.offsets.lock().unwrap();
-        let last = &offsets[offsets.len().saturating_sub(3)..];
+        let changes = clock_.changes.lock().unwrap();
+        let last = &changes[changes.len().saturating_sub(3)..];
         return Err(format!(
             "Date: {text} ({date}), asked at {asked:.3}, came at {came:.3}, clock {last:.3?}"
         ));
