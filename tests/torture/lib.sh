@@ -64,7 +64,7 @@ run_in_client() {
 run_by() {
 	local by=$1 program=$2 line status
 	shift 2
-	$by timeout --kill-after=10 "$python_limit" "$torture/bin/$program" "$@" >"$tmp/program" 2>"$tmp/program.errors"
+	$by env TEST_LIMIT="$python_limit" timeout --kill-after=10 "$python_limit" "$torture/bin/$program" "$@" >"$tmp/program" 2>"$tmp/program.errors"
 	status=$?
 	while IFS= read -r line; do
 		case $line in
