@@ -4,10 +4,11 @@
 # usage: scripts/models.sh [--preemptions N] [--only-planted | --no-planted] [MODEL...]
 #
 # Tries what contexts share in each order that there can be: the sources of the
-# run queue, of accepting, of work items, of the configuration and of start and
-# stop, compiled for this machine over loom (tests/models). Then plants the
-# mistakes of tests/models/planted.txt, one after the other, each of which its
-# model must find. The last line is "N passed, N failed", of models and mistakes.
+# run queue, of accepting, of work items and of those who wait for others', of the
+# configuration and of start and stop, compiled for this machine over loom
+# (tests/models). Then plants the mistakes of tests/models/planted.txt, one after
+# the other, each of which its model must find. The last line is "N passed, N
+# failed", of models and mistakes.
 #
 #   --preemptions N   try all orders in which threads are taken from the processor
 #                     up to N times against their will, in place of what each

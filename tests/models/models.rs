@@ -323,7 +323,7 @@ fn flight_of_workers() {
 /// A connection waits for the work item of another one, which is reset meanwhile: it is answered.
 #[test]
 fn flight_of_the_dead() {
-    check("flight_of_the_dead", 2, || {
+    check("flight_of_the_dead", 1, || {
         let server = server();
         outcome::set_shares();
         outcome::set_hangs();
