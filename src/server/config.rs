@@ -205,6 +205,8 @@ pub(crate) struct Config {
     pub(crate) fast_accept: u32,
     /// Whether responses acknowledge requests from the begin of a connection.
     pub(crate) ack_pingpong: u32,
+    /// Whether a file system is asked once for what many ask for.
+    pub(crate) single_flight: u32,
     /// Whether checksums are seen to where the device doesn't make them.
     pub(crate) checksums: u32,
     /// How many documents are cached.
@@ -330,6 +332,7 @@ impl Config {
             push_all: 0,
             fast_accept: 1,
             ack_pingpong: 1,
+            single_flight: 1,
             checksums: 0,
             max_cached_documents: 65_536,
             max_cached_memory: 134_217_728,

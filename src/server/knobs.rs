@@ -300,6 +300,7 @@ static KNOBS: &[Knob] = &[
     number!(push_all, &[c"push_all"], SWITCH, Now),
     number!(fast_accept, &[c"fast_accept"], SWITCH, Now),
     number!(ack_pingpong, &[c"ack_pingpong"], SWITCH, Now),
+    number!(single_flight, &[c"single_flight"], SWITCH, Now),
     number!(checksums, &[c"checksums"], SWITCH, Now),
     number!(
         max_cached_documents,

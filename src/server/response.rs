@@ -165,19 +165,20 @@ impl Response {
     }
 
     /// Begins to read what comes next in a work item, which wakes `sock`, or waits for one that does
-    /// so for another one. Returns whether it is its own. `limit` is how many connections there may
+    /// so for another one, if there is a `hasher` for what that is. Returns whether it is its own. `limit` is how many connections there may
     /// be. There is no other way on when this fails.
     pub(super) fn read(
         &mut self,
         sock: &Sock<Connection>,
         shared: &Arc<Shared>,
-        hasher: Hasher,
+        hasher: Option<Hasher>,
         limit: u32,
     ) -> Result<bool, Refused> {
         let content = self.content.as_ref().ok_or(Refused::NoMemory)?;
         let (flights, was_in_vain) = (shared.flights(), self.has_waited);
         let join = |(key, place)| flights.join(key, was_in_vain, place, sock, limit);
-        let flight = match content.key(hasher).map_or(Ok(Part::Alone), join)? {
+        let key = hasher.and_then(|hasher| content.key(hasher));
+        let flight = match key.map_or(Ok(Part::Alone), join)? {
             Part::Other(wait) => {
                 self.wait = Some(wait);
                 return Ok(false);

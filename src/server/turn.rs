@@ -384,7 +384,7 @@ impl<'a> Turn<'a> {
                 let buffer = &mut self.local.lookup;
                 let (place, is_local) = lookup::place(root, &query, buffer, may_sleep);
                 let hasher = self.worker.store().cache().hasher();
-                let is_shared = is_local && reason.is_none();
+                let is_shared = config.single_flight != 0 && is_local && reason.is_none();
                 let key = is_shared.then(|| hasher.query(&query).key());
                 let task = lookup::Open::new(&config.document_root, &query, place);
                 let purpose = reason.map_or(Purpose::Answer, Purpose::Page);
@@ -595,6 +595,7 @@ impl<'a> Turn<'a> {
             }
             let (shared, limit) = (self.worker.shared(), self.local.config.max_connect);
             let hasher = self.worker.store().cache().hasher();
+            let hasher = (self.local.config.single_flight != 0).then_some(hasher);
             match response.read(self.sock, shared, hasher, limit) {
                 Ok(true) => (),
                 Ok(false) => awaited = Counter::DeferredReadShared,

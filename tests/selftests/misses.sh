@@ -174,6 +174,14 @@ true("and it was read once", 1 <= disk.read()[0] <= disk.flights, disk.read(), d
 before = disk.grown("deferred_lookup", "deferred_read")
 is_("and is kept", (ask("/one/1.bin").status, disk.grown("deferred_lookup", "deferred_read")), (200, before))
 
+sysctl("single_flight", "0")
+with Stopped() as disk:
+    clients = crowd(20, "/one/1.bin")
+    true("without single flights each asks for itself", disk.is_asked(20, 0), disk.asked())
+alike("and gets the same", ends(clients), (200, content("1.bin")))
+is_("nor is a read waited for", disk.read()[1], 0)
+sysctl("single_flight", "1")
+
 with Stopped() as disk:
     clients = crowd(60, "/one/large.bin")
     true("of those who ask for a large one, too", disk.is_asked(1, 59), disk.asked())

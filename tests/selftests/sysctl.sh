@@ -69,6 +69,7 @@ ready_responses 644 root
 redirect_port 644 root
 send_timeout 644 root
 serverport 644 root
+single_flight 644 root
 start 644 root
 state 444 root
 stop 644 root
@@ -144,6 +145,7 @@ numbers = (
     (["push_all"], 0, 0, 1, True),
     (["fast_accept"], 1, 0, 1, True),
     (["ack_pingpong"], 1, 0, 1, True),
+    (["single_flight"], 1, 0, 1, True),
     (["checksums"], 0, 0, 1, True),
     (["max_cached_documents"], 65536, 0, 4194304, True),
     (["max_cached_memory"], 134217728, 0, 4294967295, True),

@@ -91,6 +91,7 @@ const ALL: &[(&[&str], Takes)] = &[
     (&["push_all"], Number(0, 1)),
     (&["fast_accept"], Number(0, 1)),
     (&["ack_pingpong"], Number(0, 1)),
+    (&["single_flight"], Number(0, 1)),
     (&["checksums"], Number(0, 1)),
     (&["max_cached_documents"], Number(0, 4_194_304)),
     (&["max_cached_memory"], Number(0, 4_294_967_295)),
