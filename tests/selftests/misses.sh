@@ -65,6 +65,8 @@ cat >"$tmp/library/crowd.py" <<'END'
 from http_client import *
 
 tmp = os.environ["tmp"]
+# Clients that ask at the same time: on a slow kernel so few that they can.
+MANY = 100 if os.environ.get("RUST_TUX_KERNEL", "stock") == "stock" else 30
 
 def dmsetup(action, disk):
     options = ["--nolockfs", "--noflush"] if action == "suspend" else []
@@ -165,11 +167,11 @@ checks() {
 
 checks <<'END'
 with Stopped() as disk:
-    clients = crowd(100, "/one/1.bin")
-    true("of 100 who ask for a file one asks the disk", disk.is_asked(1, 99), disk.asked())
-    is_("which is one miss each", disk.grown("cache_misses", "cache_hits"), (100, 0))
+    clients = crowd(MANY, "/one/1.bin")
+    true("of many who ask for a file one asks the disk", disk.is_asked(1, MANY - 1), disk.asked())
+    is_("which is one miss each", disk.grown("cache_misses", "cache_hits"), (MANY, 0))
 alike("and all get it, octet for octet", ends(clients), (200, content("1.bin")))
-is_("without another look-up", (disk.more_lookups(), disk.grown("cache_misses", "cache_hits")), (0, (100, 0)))
+is_("without another look-up", (disk.more_lookups(), disk.grown("cache_misses", "cache_hits")), (0, (MANY, 0)))
 true("and it was read once", 1 <= disk.read()[0] <= disk.flights, disk.read(), disk.flights)
 before = disk.grown("deferred_lookup", "deferred_read")
 is_("and is kept", (ask("/one/1.bin").status, disk.grown("deferred_lookup", "deferred_read")), (200, before))
@@ -232,25 +234,33 @@ END
 
 checks <<'END'
 with Stopped() as disk:
-    clients = crowd(100, "/one/many/absent.txt")
-    true("of 100 who ask for what there isn't one asks", disk.is_asked(1, 99), disk.asked())
+    clients = crowd(MANY, "/one/many/absent.txt")
+    true("of many who ask for what there isn't one asks", disk.is_asked(1, MANY - 1), disk.asked())
 alike("all are told", [one[0] for one in ends(clients)], 404)
 is_("without another look-up", disk.more_lookups(), 0)
 
 # A listing isn't kept: all who have waited for one go alone, at once, and for a moment those who
 # come then.
 sysctl("http_dir_indexing", "1")
-with Stopped() as disk:
-    clients = crowd(50, "/one/list/")
-    true("of 50 who ask for a list one asks", disk.is_asked(1, 49), disk.asked())
-got = ends(clients)
-alike("all get it", got, got[0])
-is_("which has all", (got[0][0], got[0][1].count(b".txt\"")), (200, 20))
-is_("each by a look-up of its own", disk.grown("deferred_lookup")[0], 50)
-before = disk.grown("cache_misses_secondary")
-got = ends(crowd(50, "/one/list/"))
+for many in 50, 10, 3:
+    with Stopped() as disk:
+        clients = crowd(many, "/one/list/")
+        true("of %d who ask for a list one asks" % many, disk.is_asked(1, many - 1), disk.asked())
+        began = time.monotonic()
+    got = ends(clients)
+    alike("all get it", got, got[0])
+    is_("which has all", (got[0][0], got[0][1].count(b".txt\"")), (200, 20))
+    is_("each by a look-up of its own", disk.grown("deferred_lookup")[0], many)
+    before = disk.grown("cache_misses_secondary")
+    got = ends(crowd(many, "/one/list/"))
+    # A slow machine takes longer than that moment for so many.
+    if time.monotonic() - began < 2:
+        break
 alike("more who ask then get it, too", [one[0] for one in got], 200)
-is_("and wait for nobody", disk.grown("cache_misses_secondary"), before)
+if time.monotonic() - began < 2:
+    is_("and wait for nobody", disk.grown("cache_misses_secondary"), before)
+else:
+    true("and may wait", 0 <= disk.grown("cache_misses_secondary")[0] - before[0] < many)
 sysctl("http_dir_indexing", "0")
 
 if os.path.ismount(docroot + b"/overlay"):
@@ -300,14 +310,14 @@ nothing_left("nothing is left of that")
 # A disk that stays away. Who comes later than two seconds begins anew.
 sysctl("send_timeout", "6")
 with Stopped() as disk:
-    clients = crowd(100, "/one/5.bin")
-    true("100 wait for one file", disk.is_asked(1, 99), disk.asked())
+    clients = crowd(MANY, "/one/5.bin")
+    true("many wait for one file", disk.is_asked(1, MANY - 1), disk.asked())
     time.sleep(4)
     later = crowd(20, "/one/5.bin")
-    true("20 who come later wait for a look-up of their own", disk.is_asked(2, 118), disk.asked())
+    true("20 who come later wait for a look-up of their own", disk.is_asked(2, MANY + 18), disk.asked())
     is_("with a work item each", stat()["storage_running"], disk.asked()[0])
     alike("all who came first are closed when their time is over", ends(clients), "reset")
-    is_("which is counted", disk.grown("timeout_send"), (100,))
+    is_("which is counted", disk.grown("timeout_send"), (MANY,))
     alike("and so are the others", ends(later), "reset")
     true("nobody is left", wait_until(lambda: stat()["connections_open"] == 0), stat())
     is_("but what the disk has", stat()["storage_abandoned"], disk.asked()[0])
