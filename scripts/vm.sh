@@ -307,15 +307,18 @@ end() {
 		sleep 0.1
 	done
 }
-# again: QEMU without KVM now and then hangs in the boot of a kernel when the
-# host is overloaded. That is not the module's fault: it was not there yet.
+# again WHY: QEMU without KVM now and then hangs in the boot of a kernel when the
+# host is overloaded, or has it run what it has just patched, so that it dies of
+# an int3. That is not the module's fault: it was not there yet.
 again() {
 	local try=${RUST_TUX_BOOT:-1}
-	echo "info registers -a" >&5
-	sleep 2
-	grep -aE '^(CPU#|RIP|EIP)' "$dir/registers" >>"$dir/console" || :
+	if [ -n "$machine_pid" ]; then
+		echo "info registers -a" >&5
+		sleep 2
+		grep -aE '^(CPU#|RIP|EIP)' "$dir/registers" >>"$dir/console" || :
+	fi
 	mv "$dir/console" "$log.boot$try"
-	say "the kernel says nothing for two minutes of its boot (log: $log.boot$try)"
+	say "the kernel $1 (log: $log.boot$try)"
 	[ "$try" -lt 3 ] || exit 125
 	say "trying again"
 	cleanup
@@ -342,7 +345,7 @@ while kill -0 "$machine_pid" 2>/dev/null; do
 		if grep -qs 'rust-tux: init' "$dir/console"; then
 			booted=yes
 		elif [ $((looked - grew)) -gt 120 ]; then
-			again
+			again "says nothing for two minutes of its boot"
 		fi
 	fi
 	if [ "$timeout" != 0 ] && [ $(($(date +%s) - started)) -gt "$timeout" ]; then
@@ -357,6 +360,10 @@ done
 wait "$machine_pid" || :
 wait "$reader" || :
 machine_pid=
+if [ ! -s "$dir/status" ] && grep -qs 'Kernel panic' "$dir/console" &&
+	! grep -qs 'rust-tux: init' "$dir/console"; then
+	again "has died in its boot"
+fi
 if [ ! -s "$dir/status" ]; then
 	cat "$dir/errors" >&2
 	# The end alone may be the end of a long trace.
