@@ -166,10 +166,10 @@ sysctl("keepalive_requests", "0")
 
 # ---- what is pipelined is answered together
 
-def pipelined(requests, methods=None):
+def pipelined(requests, methods=None, tries=20):
     """The responses to what is sent at once, when all has been asked for in this second before, or
     after some tries; how many segments they came in, and how many softirq answered."""
-    for _ in range(20):
+    for _ in range(tries):
         while time.time() % 1 > 0.6:
             time.sleep(0.05)
         for _ in range(4):
@@ -200,9 +200,9 @@ is_("of two kinds, in softirq", at_once, 12)
 true("of two kinds, in three segments at the most", segments <= 3, segments)
 tag = ask("/").get("ETag")
 requests = [request("/"), request("/", "If-None-Match: " + tag), request("/", method="HEAD"), request("/empty"), request("/30000"), request("/other.html")] * 2
-responses, segments, at_once = pipelined(requests, ["GET", "GET", "HEAD", "GET", "GET", "GET"] * 2)
+responses, segments, at_once = pipelined(requests, ["GET", "GET", "HEAD", "GET", "GET", "GET"] * 2, tries=1)
 is_("of all kinds", [(r.status, len(r.body)) for r in responses], [(200, 6), (304, 0), (200, 0), (200, 0), (200, 30000), (200, 5)] * 2)
-responses, _, _ = pipelined([request("/")] * 40)
+responses, _, _ = pipelined([request("/")] * 40, tries=1)
 is_("more than are answered at a time", [r.body for r in responses], once[:1] * 40)
 requests = [request("/")] * 5 + [request("/missing")] + [request("/")] * 5 + [b"GET / HTTP/1.1\r\nHost :x\r\n\r\n"] + [request("/")]
 for _ in range(8):
@@ -562,7 +562,8 @@ def answers():
     seen = []
     for closes in (), ("Connection: close",):
         for target, fields in FORMS:
-            for _ in range(3):
+            # What is sent the third time was made ready the second time.
+            for _ in range(3 if not closes else 1):
                 response = ask(target, *fields, *closes)
                 seen.append((response.status, response.names(), response.body))
     with Connection() as c:
