@@ -325,7 +325,7 @@ with Stopped() as disk:
     time.sleep(3)
     third = crowd(20, "/one/5.bin")
     true("half of those who may come may wait for it",
-         wait_until(lambda: (disk.grown("storage_refused")[0], sum(disk.asked())) == (10, 120 + 10)), disk.asked(), stat())
+         wait_until(lambda: (disk.grown("storage_refused")[0], sum(disk.asked())) == (10, MANY + 20 + 10)), disk.asked(), stat())
 sysctl("max_connect", "10000")
 sysctl("send_timeout", "120")
 got = ends(third)
