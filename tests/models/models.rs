@@ -54,6 +54,12 @@ fn server() -> Server {
     Server::start(8, 1)
 }
 
+/// The same, in a world where who waits for RCU readers does wait.
+fn patient_server() -> Server {
+    world::world().waits_for_readers.set(true);
+    server()
+}
+
 /// Another CPU.
 fn spawn(work: impl FnOnce() + 'static) -> loom::thread::JoinHandle<()> {
     loom::thread::spawn(work)
@@ -140,8 +146,7 @@ fn ends() {
 #[test]
 fn error_without_lock() {
     check("error_without_lock", 2, || {
-        world::world().waits_for_readers.set(true);
-        let server = server();
+        let server = patient_server();
         let peer = Peer::connect().expect("a connection");
         let one = spawn(move || peer.report_error());
         let other = spawn(move || peer.send(Segment::Reset));
@@ -534,8 +539,7 @@ fn listener_is_closed() {
 #[test]
 fn stop() {
     check("stop", 2, || {
-        world::world().waits_for_readers.set(true);
-        let server = server();
+        let server = patient_server();
         let one = connect(&[Segment::Octet]);
         let other = spawn(network::abort_listener);
         server.stop();
@@ -557,8 +561,7 @@ fn complete(handshake: Handshake) {
 #[test]
 fn drains_syn() {
     check("drains_syn", 2, || {
-        world::world().waits_for_readers.set(true);
-        let server = server();
+        let server = patient_server();
         let other = spawn(|| {
             if let Some(handshake) = Handshake::begin() {
                 complete(handshake);
@@ -575,8 +578,7 @@ fn drains_syn() {
 #[test]
 fn drains_ack() {
     check("drains_ack", 1, || {
-        world::world().waits_for_readers.set(true);
-        let server = server();
+        let server = patient_server();
         let handshake = Handshake::begin().expect("somebody listens");
         let other = spawn(move || complete(handshake));
         server.drain();
@@ -590,8 +592,7 @@ fn drains_ack() {
 #[test]
 fn drains_request() {
     check("drains_request", 1, || {
-        world::world().waits_for_readers.set(true);
-        let server = server();
+        let server = patient_server();
         let peer = Peer::connect().expect("a connection");
         let other = spawn(move || peer.send(Segment::Octet));
         server.drain();
@@ -607,8 +608,7 @@ fn drains_request() {
 #[test]
 fn drains_idle() {
     check("drains_idle", 2, || {
-        world::world().waits_for_readers.set(true);
-        let server = server();
+        let server = patient_server();
         let peer = Peer::connect_with(&[Segment::Octet]).expect("a connection");
         outcome::wait(|outcome| outcome.answered == 1);
         server.drain();
@@ -622,8 +622,7 @@ fn drains_idle() {
 #[test]
 fn drains_without_listener() {
     check("drains_without_listener", 1, || {
-        world::world().waits_for_readers.set(true);
-        let server = server();
+        let server = patient_server();
         let other = spawn(network::abort_listener);
         server.drain();
         other.join().unwrap();
