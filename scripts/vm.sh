@@ -14,6 +14,9 @@
 #                       or kcsan, kcsan-planted (see scripts/build.sh)
 #   --memory MIB        memory of the machine (2048)
 #   --cpus N            processors (2)
+#   --counted           without KVM, and the clock of the machine is the number of
+#                       instructions that its processors, in turns, have executed,
+#                       one a nanosecond: what else the host does isn't in it
 #   --timeout SECONDS   power off and fail after this time (none)
 #   --forward H:G       connections to 127.0.0.1:H on the host go to port G
 #   --tap NAME          the guest is 10.0.2.15 on this tap device of the host,
@@ -29,7 +32,7 @@
 . "$(dirname "$0")/lib.sh"
 
 arguments=("$@")
-kernel=stock memory=2048 cpus=2 timeout=0 forward='' tap='' append='' on_up=''
+kernel=stock memory=2048 cpus=2 timeout=0 counted='' forward='' tap='' append='' on_up=''
 log=$build/vm-console.log
 shares=()
 while [ $# != 0 ]; do
@@ -38,6 +41,7 @@ while [ $# != 0 ]; do
 	--kernel) kernel=$2; shift ;;
 	--memory) memory=$2; shift ;;
 	--cpus) cpus=$2; shift ;;
+	--counted) counted=yes ;;
 	--timeout) timeout=$2; shift ;;
 	--forward) forward=$2; shift ;;
 	--tap) tap=$2; shift ;;
@@ -203,7 +207,9 @@ accelerator() {
 machine=q35
 qemu=(qemu-system-x86_64 -nodefaults -display none -no-reboot
 	-smp "$cpus" -m "$memory")
-if [ "$(accelerator)" = kvm ]; then
+if [ -n "$counted" ]; then
+	qemu+=(-accel tcg,thread=single -icount shift=0,sleep=off -cpu max,-erms,-fsrm,-la57)
+elif [ "$(accelerator)" = kvm ]; then
 	qemu+=(-accel kvm -cpu host)
 else
 	# The checking kernel has died in its first moments under TCG, one boot in
