@@ -12,7 +12,7 @@
 . "$(dirname "$0")/lib.sh"
 
 cd "$repo"
-checks=(clippy rustfmt panics stack layers sysctls selftests shellcheck heads hosts paths subjects)
+checks=(clippy rustfmt comments panics stack layers sysctls selftests shellcheck heads hosts paths subjects)
 
 # tracked PATTERN...: files of the repository, also those not added yet.
 tracked() {
@@ -44,6 +44,12 @@ rust_roots() {
 
 check_rustfmt() { # the kernel's format
 	rust_roots | xargs -r -d '\n' env TERM=dumb scripts/in-root rustfmt --check
+}
+
+check_comments() { # no line of them is longer than 100 columns: rustfmt leaves those alone
+	tracked '*.rs' | xargs -r -d '\n' grep -nE '^ *//.*' /dev/null | awk '
+		{ line = $0; sub(/^[^:]*:[0-9]*:/, "", line) }
+		length(line) > 100 { print "too long: " $0 }' | none
 }
 
 check_panics() { # nothing in the object can panic

@@ -78,8 +78,8 @@ use storage::{
     PLACES, //
 };
 
-/// The server. It stops at once when it is dropped, which may sleep; then it waits for file systems. The
-/// fields are dropped in this order.
+/// The server. It stops at once when it is dropped, which may sleep; then it waits for file
+/// systems. The fields are dropped in this order.
 #[pin_data]
 pub(crate) struct Server {
     statistics: Arc<Statistics>,

@@ -210,8 +210,8 @@ mod tests {
             };
             multipart.content_length()
         };
-        // A delimiter of 26 octets, fields of 24 and 30, an empty line, and the octet; then 2, 26, 24,
-        // 34, 2 and 1; and 30 for the end.
+        // A delimiter of 26 octets, fields of 24 and 30, an empty line, and the octet; then 2, 26,
+        // 24, 34, 2 and 1; and 30 for the end.
         assert_eq!(parts(83 + 89 + 30), None);
         assert_eq!(parts(83 + 89 + 31), Some(83 + 89 + 30));
     }

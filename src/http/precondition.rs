@@ -22,8 +22,8 @@ pub(crate) struct Validator<'a> {
 }
 
 impl Validator<'_> {
-    /// Those of a representation that has none: only `*` matches it, and dates are ignored (RFC 9110
-    /// 13.1.3, 13.1.4).
+    /// Those of a representation that has none: only `*` matches it, and dates are ignored (RFC
+    /// 9110 13.1.3, 13.1.4).
     pub(crate) const NONE: Self = Self {
         etag: b"",
         last_modified: None,

@@ -13,9 +13,9 @@
 //! than 64 bits wide is past the end of any representation.
 //!
 //! Of what is valid, only what is satisfiable is sent; if nothing is, the answer is 416 (15.5.17).
-//! All of this is ignored (14.2) for a unit that is not `bytes`, for another method than GET (a HEAD
-//! is answered with the head of the whole, as range handling is defined for GET alone), and for an
-//! empty representation, of which no range could be written in a Content-Range.
+//! All of this is ignored (14.2) for a unit that is not `bytes`, for another method than GET (a
+//! HEAD is answered with the head of the whole, as range handling is defined for GET alone), and
+//! for an empty representation, of which no range could be written in a Content-Range.
 //!
 //! # Against amplification
 //!
@@ -25,13 +25,13 @@
 //! * at most [`MAX_SPECS`] specs are read, and at most [`MAX_PARTS`] ranges kept at a time, in a
 //!   fixed array; what asks for more is ignored;
 //! * ranges that overlap, touch, or have less than [`GAP`] octets between them are made one, as
-//!   15.3.7.2 allows, whatever their order; so the ranges that remain are disjoint, and together not
-//!   longer than the representation;
+//!   15.3.7.2 allows, whatever their order; so the ranges that remain are disjoint, and together
+//!   not longer than the representation;
 //! * one range that remains is sent as a single part, and several only where that is shorter than
 //!   the whole ([`super::multipart`]).
 //!
-//! Parts are sent in the order in which they were asked for (15.3.7.2: SHOULD), those that were made
-//! one in the place of the first of them.
+//! Parts are sent in the order in which they were asked for (15.3.7.2: SHOULD), those that were
+//! made one in the place of the first of them.
 //!
 //! nginx takes any number of ranges (`max_ranges`), as they are, and ignores Range when together
 //! they are longer than the file. Apache httpd joins neighbours that overlap or touch, and ignores
@@ -95,8 +95,8 @@ impl ByteRange {
     }
 }
 
-/// Ranges of one representation: disjoint, at least [`GAP`] octets apart, in the order in which they
-/// were asked for.
+/// Ranges of one representation: disjoint, at least [`GAP`] octets apart, in the order in which
+/// they were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ranges {
     /// The ranges, then what is none.

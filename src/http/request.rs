@@ -269,8 +269,8 @@ impl<'a> Request<'a> {
 
     /// Reads the head of a request from the start of `octets` into a [new](Request::new) request.
     ///
-    /// Returns the number of octets of the head, empty lines before it included; `None` if it is not
-    /// whole yet. The request is good for nothing then, nor after an error.
+    /// Returns the number of octets of the head, empty lines before it included; `None` if it is
+    /// not whole yet. The request is good for nothing then, nor after an error.
     #[inline]
     pub(crate) fn read(
         &mut self,
@@ -433,8 +433,8 @@ fn too_long(octets: &[u8]) -> BadRequest {
     }
 }
 
-/// Whether what begins with `octets` says that it is a HEAD request, be it refused or not whole: its
-/// response has no content (RFC 9110 9.3.2).
+/// Whether what begins with `octets` says that it is a HEAD request, be it refused or not whole:
+/// its response has no content (RFC 9110 9.3.2).
 #[cold]
 pub(crate) fn is_head(octets: &[u8]) -> bool {
     line::skip_empty(octets).is_ok_and(|rest| rest.starts_with(b"HEAD "))
@@ -448,8 +448,8 @@ pub(crate) fn has_new_line(octets: &[u8], len: usize) -> bool {
         .is_some_and(|new| scan::find(new, b'\n').is_some())
 }
 
-/// How many octets come to an end with the first empty line that ends in CRLF: the head of a request
-/// without empty lines before it, unless it is malformed.
+/// How many octets come to an end with the first empty line that ends in CRLF: the head of a
+/// request without empty lines before it, unless it is malformed.
 pub(crate) fn up_to_empty_line(octets: &[u8]) -> Option<usize> {
     let mut len = 0usize;
     loop {

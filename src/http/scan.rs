@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Scans over octets of one class, and comparisons of names, which take eight octets at a time where
-//! they can.
+//! Scans over octets of one class, and comparisons of names, which take eight octets at a time
+//! where they can.
 //!
-//! A head is mostly field values, and the cost of a request is mostly the cost of looking at each of
-//! their octets once.
+//! A head is mostly field values, and the cost of a request is mostly the cost of looking at each
+//! of their octets once.
 
 use super::token::is_field;
 use super::token::is_target;
@@ -193,7 +193,8 @@ fn not_target(word: u64) -> u64 {
     below(word, 0x21) | equal(word, b'#') | (past_tilde & HIGH)
 }
 
-/// Whether `octets` are nothing but lower case letters, digits, `-` and `.`, at least eight of them.
+/// Whether `octets` are nothing but lower case letters, digits, `-` and `.`, at least eight of
+/// them.
 ///
 /// That is how nearly all hosts are written; of another host nothing is said.
 #[inline]

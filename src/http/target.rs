@@ -71,8 +71,8 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Makes an empty target one in origin form: `raw`, whose first `?` is at `path_len`, or that is
-    /// its length.
+    /// Makes an empty target one in origin form: `raw`, whose first `?` is at `path_len`, or that
+    /// is its length.
     #[inline(always)]
     pub(super) fn set_origin(&mut self, raw: &'a [u8], path_len: usize) {
         self.raw = raw;

@@ -92,8 +92,8 @@ pub(crate) trait Accept: Sized + Send + Sync + 'static {
     /// lock held, in softirq or in process context; must not sleep.
     fn admit(&self) -> Option<Self::Connection>;
 
-    /// Whether connections are to be taken as soon as they are established, or all left on the accept
-    /// queue. Called in any context; must not sleep.
+    /// Whether connections are to be taken as soon as they are established, or all left on the
+    /// accept queue. Called in any context; must not sleep.
     fn takes_at_once(&self) -> bool;
 
     /// Whether what is sent on a new connection is taken for responses, which acknowledge requests.

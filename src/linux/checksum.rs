@@ -17,8 +17,8 @@
 //! ```
 //!
 //! The sums stand in the pages of the piece, before its octets: who holds the page has them. So
-//! there is no table, nothing to look up or to lock, and nothing to free. What tells such a page from
-//! another one is `page->private`, which has an address that only we know of.
+//! there is no table, nothing to look up or to lock, and nothing to free. What tells such a page
+//! from another one is `page->private`, which has an address that only we know of.
 //!
 //! The hook runs in softirq or in process context with bottom halves off, with the sock's lock or
 //! without, on any CPU. It uses nothing that belongs to the connection but fields of TCP. A sock
@@ -196,8 +196,8 @@ unsafe fn is_left_to_us(sk: *const bindings::sock) -> bool {
     if dst.is_null() {
         return false;
     }
-    // SAFETY: The route lives until a grace period after it was taken from the sock, and so does its
-    // device.
+    // SAFETY: The route lives until a grace period after it was taken from the sock, and so does
+    // its device.
     let features = unsafe {
         let dev = bindings::dst_dev_rcu(dst);
         addr_of!((*dev).features).read_volatile()
@@ -212,8 +212,8 @@ fn sums_nothing(features: bindings::netdev_features_t) -> bool {
 
 /// # Safety
 ///
-/// Called by the kernel only, as `sk_validate_xmit_skb` of a sock that has it from [`set`]: `skb` is
-/// the caller's alone, and about to be given to `dev`. What is returned takes its place.
+/// Called by the kernel only, as `sk_validate_xmit_skb` of a sock that has it from [`set`]: `skb`
+/// is the caller's alone, and about to be given to `dev`. What is returned takes its place.
 unsafe extern "C" fn validate(
     sk: *mut bindings::sock,
     _dev: *mut bindings::net_device,
@@ -223,8 +223,8 @@ unsafe extern "C" fn validate(
     unsafe { take(sk, skb) }.unwrap_or(skb)
 }
 
-/// Sees to the checksum of `skb`. Returns the skb, or the list of segments, to be sent in its place;
-/// `None`, with the skb as it was, if the stack has to.
+/// Sees to the checksum of `skb`. Returns the skb, or the list of segments, to be sent in its
+/// place; `None`, with the skb as it was, if the stack has to.
 ///
 /// # Safety
 ///
@@ -373,16 +373,16 @@ unsafe fn first_piece<'a>(skb: *const bindings::sk_buff) -> Option<Piece<'a>> {
     first
 }
 
-/// Whether `sequence` may have been sent before: what is sent again is left to the stack. So, whatever
-/// is wrong with a sum, a connection that meets it goes on.
+/// Whether `sequence` may have been sent before: what is sent again is left to the stack. So,
+/// whatever is wrong with a sum, a connection that meets it goes on.
 ///
 /// # Safety
 ///
 /// `sk` is a TCP sock that is alive.
 unsafe fn was_sent(sk: *const bindings::sock, sequence: u32) -> bool {
     let tp: *const bindings::tcp_sock = sk.cast();
-    // A segment is counted before it is sent again. Without a queue in between, what is sent for the
-    // first time is not counted as sent until then.
+    // A segment is counted before it is sent again. Without a queue in between, what is sent for
+    // the first time is not counted as sent until then.
     //
     // SAFETY: By the safety requirements.
     unsafe {
@@ -396,8 +396,8 @@ fn is_before(one: u32, other: u32) -> bool {
     one.wrapping_sub(other) > u32::MAX / 2
 }
 
-/// Makes a list of segments of `skb`, as for a device of those `features`; `None`, with the skb as it
-/// was, if that fails.
+/// Makes a list of segments of `skb`, as for a device of those `features`; `None`, with the skb as
+/// it was, if that fails.
 ///
 /// # Safety
 ///
@@ -419,8 +419,8 @@ unsafe fn segment(
 ///
 /// # Safety
 ///
-/// `skb` is the caller's, its header is writable, and all its fragments are of pieces whose sums were
-/// kept.
+/// `skb` is the caller's, its header is writable, and all its fragments are of pieces whose sums
+/// were kept.
 unsafe fn write_sum(skb: *mut bindings::sk_buff, piece: &mut Piece<'_>) {
     // Not where the skb had it before it was cut: what makes that longer than IPv6 allows is left
     // out of its segments.

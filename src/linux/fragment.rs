@@ -18,8 +18,8 @@ use kernel::prelude::*;
 /// # Invariants
 ///
 /// The elements of `bvecs` from `first` on are the fragments; each owns one reference to the folio
-/// of its pages. `len` is the sum of their `bv_len`. There is no element before them unless there is
-/// one of them.
+/// of its pages. `len` is the sum of their `bv_len`. There is no element before them unless there
+/// is one of them.
 pub(crate) struct Fragments {
     bvecs: KVec<bindings::bio_vec>,
     first: usize,
@@ -248,8 +248,8 @@ impl Fragments {
         }
     }
 
-    /// Takes `octets` away from the front. `are_given` says that the references of the fragments that
-    /// are gone with them were given to somebody else.
+    /// Takes `octets` away from the front. `are_given` says that the references of the fragments
+    /// that are gone with them were given to somebody else.
     ///
     /// # Safety
     ///

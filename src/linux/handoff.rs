@@ -6,10 +6,10 @@
 //! Nothing of the module is left in the sock; so the module may go while the other server has it.
 //!
 //! ```text
-//!   find()       look the listening socket up, by the address that the peer has connected to
-//!   same_family()  an IPv4 connection of an IPv6 socket becomes one of IPv4, where that listens
-//!   Request::new()  a request_sock of the kernel's own slab cache       (these three may sleep)
-//!   commit()     slock of the connection, not owned                             (bottom halves off)
+//!   find()          look the listening socket up, by the address that the peer has connected to
+//!   same_family()   an IPv4 connection of an IPv6 socket becomes one of IPv4, where that listens
+//!   Request::new()  a request_sock of the kernel's own slab cache      (these three may sleep)
+//!   commit()        slock of the connection, not owned                 (bottom halves off)
 //!     | can it be given away?
 //!     | rskq_lock of the other socket
 //!     |   does it listen, and is there room?
@@ -22,9 +22,9 @@
 //! is on its queue, and destroys it: `inet_csk_listen_stop()`. Nor may it be owned later. Until the
 //! slock is given back, whoever accepts the connection waits for it.
 //!
-//! Where no thread is there to do this, [`pass_on`] does it in softirq, for a connection that has just
-//! come and is on the accept queue of ours: nobody can own that, and its slock is held. The locks of
-//! both queues are, so that it is always on one of them.
+//! Where no thread is there to do this, [`pass_on`] does it in softirq, for a connection that has
+//! just come and is on the accept queue of ours: nobody can own that, and its slock is held. The
+//! locks of both queues are, so that it is always on one of them.
 //!
 //! Nothing that was sent may be on its way (`sk_wmem_queued`): `accept()` charges a connection to
 //! the memory cgroup of who accepts it, but not what is queued to be sent, for which it is
@@ -414,8 +414,8 @@ pub(super) unsafe fn pass_on(
     let queue = unsafe { accept_queue::queue_of(listener.0) };
     let mut result = Err(Refused::Changed);
     let append = || {
-        // One of ours is never `listener`'s, which has no owner in the kernel; nobody else takes the
-        // locks of two queues.
+        // One of ours is never `listener`'s, which has no owner in the kernel; nobody else takes
+        // the locks of two queues.
         //
         // SAFETY: The queue is alive.
         unsafe { bindings::reqsk_queue_lock_nested(queue) };

@@ -50,8 +50,8 @@ pub(crate) struct Listener<A: Accept> {
 impl<A: Accept> Listener<A> {
     /// Binds and listens. Connections may come before this returns.
     ///
-    /// If it `takes_over`, another socket may listen there, which gets no connections as long as this
-    /// one does; if it can't be kept from that, this is `EADDRINUSE`, too.
+    /// If it `takes_over`, another socket may listen there, which gets no connections as long as
+    /// this one does; if it can't be kept from that, this is `EADDRINUSE`, too.
     pub(crate) fn open(
         (address, port): (&Address, u16),
         backlog: u32,
@@ -166,8 +166,8 @@ impl<A: Accept> Listener<A> {
     /// nobody's. Whoever has begun to connect still comes to the end of it, and here.
     ///
     /// The socket keeps its port, and listens as far as the handshakes that are under way can tell;
-    /// it can't be found any more. For [`Self::is_deserted`] to become true takes no longer than the
-    /// stack tries them.
+    /// it can't be found any more. For [`Self::is_deserted`] to become true takes no longer than
+    /// the stack tries them.
     pub(crate) fn hide(&self, _: &MaySleep) {
         let sk = self.sk().as_ptr();
         // SAFETY: The sock is alive, and this context may sleep.
@@ -183,7 +183,8 @@ impl<A: Accept> Listener<A> {
         unsafe { bindings::synchronize_net() };
     }
 
-    /// Whether nobody waits on the accept queue and, if it `awaits_handshakes`, nobody is connecting.
+    /// Whether nobody waits on the accept queue and, if it `awaits_handshakes`, nobody is
+    /// connecting.
     pub(crate) fn is_deserted(&self, awaits_handshakes: bool) -> bool {
         // Who has just come through is in neither place for a moment, of a softirq that goes on to
         // take it from the queue: `Drop` waits for that.

@@ -186,7 +186,8 @@ unsafe fn slots_from(
 ///
 /// # Safety
 ///
-/// The slot is that of a page, in a node that was in the tree in the section of RCU that is running.
+/// The slot is that of a page, in a node that was in the tree in the section of RCU that is
+/// running.
 #[inline]
 unsafe fn get_single(slot: *const *mut c_void) -> Option<*mut bindings::folio> {
     // SAFETY: The node stays one for as long as the section of RCU runs.

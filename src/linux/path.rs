@@ -396,8 +396,8 @@ impl Path {
         magic == bindings::TMPFS_MAGIC as c_ulong || magic == bindings::RAMFS_MAGIC as c_ulong
     }
 
-    /// Whether an open may wait: the file system reads a key, or the root of a hash tree; or somebody
-    /// watches files of this file system and has to permit it (fanotify).
+    /// Whether an open may wait: the file system reads a key, or the root of a hash tree; or
+    /// somebody watches files of this file system and has to permit it (fanotify).
     fn is_slow_to_open(&self) -> bool {
         // SAFETY: By the type invariant the dentry is valid, and keeps its super block.
         if unsafe { bindings::sb_has_permission_watchers((*self.path.dentry).d_sb) } {

@@ -2,16 +2,17 @@
 
 //! Handing fragments to TCP.
 //!
-//! There are two ways besides having it copy them. *Splicing* (`MSG_SPLICE_PAGES`) has TCP take the fragments apart into pages,
-//! put those on lists of eight, and add one after the other: some 200 instructions a page.
-//! *Filling* has it call [`fill`] for each segment, which adds the fragments as they are, and their
-//! references with them. This is the way of `io_uring` (`io_sg_from_iter()`), but for its account of
-//! who uses the pages: each fragment of an skb has a reference to its page, as if it was spliced.
-//! What becomes of the two is the same: the skb is none of `MSG_ZEROCOPY`, so nobody is told when it
-//! is freed, and nobody copies it on its way.
+//! There are two ways besides having it copy them. *Splicing* (`MSG_SPLICE_PAGES`) has TCP take the
+//! fragments apart into pages, put those on lists of eight, and add one after the other: some 200
+//! instructions a page. *Filling* has it call [`fill`] for each segment, which adds the fragments
+//! as they are, and their references with them. This is the way of `io_uring`
+//! (`io_sg_from_iter()`), but for its account of who uses the pages: each fragment of an skb has a
+//! reference to its page, as if it was spliced. What becomes of the two is the same: the skb is
+//! none of `MSG_ZEROCOPY`, so nobody is told when it is freed, and nobody copies it on its way.
 //!
 //! C headers: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h),
-//! [`include/linux/socket.h`](srctree/include/linux/socket.h), [`include/net/tcp.h`](srctree/include/net/tcp.h)
+//! [`include/linux/socket.h`](srctree/include/linux/socket.h),
+//! [`include/net/tcp.h`](srctree/include/net/tcp.h)
 
 use super::bindings;
 use super::fragment::Fragments;
@@ -82,9 +83,9 @@ struct Call {
     given: usize,
 }
 
-/// Sends `fragments`, of which there is one at least, without waiting, in that `way`. What the stack
-/// has taken is gone from them; returns how many octets, none if the send buffer is full. `more` says that more
-/// follows at once.
+/// Sends `fragments`, of which there is one at least, without waiting, in that `way`. What the
+/// stack has taken is gone from them; returns how many octets, none if the send buffer is full.
+/// `more` says that more follows at once.
 ///
 /// # Safety
 ///
@@ -115,8 +116,8 @@ pub(super) unsafe fn send(
     call.message.msg_ubuf = addr_of_mut!(call.ubuf);
     call.message.sg_from_iter = Some(fill);
     let len = fragments.len();
-    // SAFETY: The sock is locked. This neither sleeps nor keeps `message`, whose fragments stay where
-    // they are meanwhile.
+    // SAFETY: The sock is locked. This neither sleeps nor keeps `message`, whose fragments stay
+    // where they are meanwhile.
     let sent = unsafe { bindings::tcp_sendmsg_locked(sk.as_ptr(), &mut call.message, len) };
     if sent == EFAULT.to_errno() {
         // Memory is short. TCP knows what to do then, if it adds the pages.
@@ -150,8 +151,8 @@ unsafe fn send_simply(
     };
     let mut message = message(fragments, flags | splice);
     let len = fragments.len();
-    // SAFETY: The sock is locked. This neither sleeps nor keeps `message`, whose fragments stay where
-    // they are meanwhile.
+    // SAFETY: The sock is locked. This neither sleeps nor keeps `message`, whose fragments stay
+    // where they are meanwhile.
     let sent = taken(unsafe { bindings::tcp_sendmsg_locked(sk.as_ptr(), &mut message, len) })?;
     // SAFETY: The stack has taken references of its own, or needs none.
     unsafe { fragments.consume(sent, false) };
@@ -190,13 +191,13 @@ fn taken(sent: c_int) -> Result<usize> {
 
 /// Adds up to `length` octets from where `from` is to `skb`, and advances `from`.
 ///
-/// `EMSGSIZE`: there was no room for all of them in the skb. `EFAULT`: there is no memory to account
-/// for them, and nothing was done.
+/// `EMSGSIZE`: there was no room for all of them in the skb. `EFAULT`: there is no memory to
+/// account for them, and nothing was done.
 ///
 /// # Safety
 ///
-/// Called by `tcp_sendmsg_locked()` for [`send`]: `from` is the iterator of a [`Call`], whose sock is
-/// locked, and `skb` the last one of its write queue, which nobody else has.
+/// Called by `tcp_sendmsg_locked()` for [`send`]: `from` is the iterator of a [`Call`], whose sock
+/// is locked, and `skb` the last one of its write queue, which nobody else has.
 unsafe extern "C" fn fill(
     skb: *mut bindings::sk_buff,
     from: *mut bindings::iov_iter,

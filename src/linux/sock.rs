@@ -214,8 +214,8 @@ impl<T: Events> Sock<T> {
         self.attached.store(1, Relaxed);
     }
 
-    /// Takes what is ours out of the sock but for the socket: its callbacks and `sk_user_data`, whose
-    /// reference is the caller's from here on.
+    /// Takes what is ours out of the sock but for the socket: its callbacks and `sk_user_data`,
+    /// whose reference is the caller's from here on.
     ///
     /// # Safety
     ///
@@ -250,8 +250,8 @@ impl<T: Events> Sock<T> {
         unsafe { super::coverage::Section::in_thread(self.sk) }
     }
 
-    /// A reference, unless the last one is gone: for who has found the connection under RCU, without
-    /// the sock's lock, so that it may just be closed.
+    /// A reference, unless the last one is gone: for who has found the connection under RCU,
+    /// without the sock's lock, so that it may just be closed.
     pub(super) fn get(&self) -> Option<ARef<Self>> {
         let refs = self.refs.as_atomic();
         let mut count = refs.load(Relaxed);
@@ -297,10 +297,10 @@ impl<T: Events> Sock<T> {
         (self.attached.load(Relaxed) != 0).then_some(locked)
     }
 
-    /// Closes the connection. With [`Close::Orderly`] what was sent still goes out, then a FIN; unread
-    /// octets are thrown away. [`Close::Abort`] sends a RST, and gives all memory back at once; so
-    /// does an orderly end if there is no memory for the FIN. The state is dropped. Does nothing if
-    /// the connection isn't attached.
+    /// Closes the connection. With [`Close::Orderly`] what was sent still goes out, then a FIN;
+    /// unread octets are thrown away. [`Close::Abort`] sends a RST, and gives all memory back at
+    /// once; so does an orderly end if there is no memory for the FIN. The state is dropped. Does
+    /// nothing if the connection isn't attached.
     pub(crate) fn close(&self, how: Close, may_sleep: &MaySleep) {
         let Some(mut locked) = self.lock(may_sleep) else {
             return;
@@ -325,8 +325,8 @@ impl<T: Events> Sock<T> {
         unsafe { Self::dec_ref(NonNull::from(self)) };
     }
 
-    /// Ends an orderly connection, so that `tcp_close()` has nothing left to say. `ENOMEM`: the peer
-    /// will not hear of the end.
+    /// Ends an orderly connection, so that `tcp_close()` has nothing left to say. `ENOMEM`: the
+    /// peer will not hear of the end.
     fn end(locked: &mut Locked<'_, T, MaySleep>) -> Result {
         let (_, mut stream) = locked.parts();
         // Unread octets would make `tcp_close()` send a RST in place of the FIN, which may overtake

@@ -101,8 +101,8 @@ impl Socket {
         to_result(unsafe { bindings::sock_set_int_option(self.0.as_ptr(), level, name, value) })
     }
 
-    /// Lets the socket be bound, and listen, where another one does already: see [`Self::is_first`].
-    /// Before it is bound.
+    /// Lets the socket be bound, and listen, where another one does already: see
+    /// [`Self::is_first`]. Before it is bound.
     pub(crate) fn allow_others(&self) {
         // What whoever restores sockets from a file may ask for, too (TCP_REPAIR).
         //
@@ -110,11 +110,12 @@ impl Socket {
         unsafe { bindings::sk_set_reuse(self.sk().as_ptr(), bindings::SK_FORCE_REUSE as u8) };
     }
 
-    /// Whether connections to its address come to this socket, which listens, and not to another one.
+    /// Whether connections to its address come to this socket, which listens, and not to another
+    /// one.
     ///
     /// Of those that fit equally well, the one that has begun last to listen is found first; unless
-    /// it is in a group of SO_REUSEPORT, which this never is. One of IPv4 fits that better than one of
-    /// both versions.
+    /// it is in a group of SO_REUSEPORT, which this never is. One of IPv4 fits that better than one
+    /// of both versions.
     pub(crate) fn is_first(&self) -> bool {
         let _guard = rcu::read_lock();
         let sk = self.sk().as_ptr();

@@ -231,7 +231,8 @@ impl Stream<'_> {
     /// Sends `fragments`, without waiting. What the stack has taken is gone from them; returns how
     /// many octets, none if the send buffer is full. Then the owner gets
     /// [`WriteSpace`](super::callbacks::Event::WriteSpace) when there is room, unless
-    /// [`Self::is_send_queue_empty`]: then there is no memory. `more` says that more follows at once.
+    /// [`Self::is_send_queue_empty`]: then there is no memory. `more` says that more follows at
+    /// once.
     ///
     /// The stack holds references to the pages until the peer has acknowledged them. `EPIPE` or
     /// `ECONNRESET`: the connection can't be sent to any more.

@@ -3,8 +3,8 @@
 //! Whether a name below a directory still leads to the same file, unchanged: told by loads alone,
 //! in any context.
 //!
-//! Whoever keeps what a look-up has found, and asks the [`Witness`] before each use, never uses what
-//! an ordinary look-up begun at that moment would not have found. What it rests on:
+//! Whoever keeps what a look-up has found, and asks the [`Witness`] before each use, never uses
+//! what an ordinary look-up begun at that moment would not have found. What it rests on:
 //!
 //! - *The name.* Each dentry from the file up to the root of the look-up is held, and the sequence
 //!   number of each is noted. Rename, exchange, unlink, and whatever else takes a dentry out of its
@@ -24,8 +24,8 @@
 //! None of this is written by who asks, and nothing is waited for: a sequence number that is odd is
 //! another one. What a system call has changed is seen by whoever has learnt that it has returned.
 //!
-//! Changes that do not show: by file handles that hide them (`XFS_IOC_OPEN_BY_HANDLE`), on the block
-//! device, and of what security modules think of a directory.
+//! Changes that do not show: by file handles that hide them (`XFS_IOC_OPEN_BY_HANDLE`), on the
+//! block device, and of what security modules think of a directory.
 //!
 //! C headers: [`include/linux/dcache.h`](srctree/include/linux/dcache.h),
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h),
@@ -86,17 +86,18 @@ const MOST_ABSENT: usize = 4;
 /// What tells that a name below a [`Root`] still leads to the same regular file, that the file is
 /// unchanged, and that those who asked may read it. It must be dropped where one may sleep.
 ///
-/// It keeps the mount busy, and the space of a file that was deleted: it is to be dropped soon after
-/// it has ceased to hold.
+/// It keeps the mount busy, and the space of a file that was deleted: it is to be dropped soon
+/// after it has ceased to hold.
 ///
 /// # Invariants
 ///
 /// - The mount of `_root` keeps the super block of all dentries in `names`, whose inodes stay with
 ///   them.
-/// - The inodes in `permissions` and `content` are those of dentries in `names`, and that of `_root`.
+/// - The inodes in `permissions` and `content` are those of dentries in `names`, and that of
+///   `_root`.
 pub(crate) struct Witness {
-    /// Those of the file and of the directories above it, less the root, from the file upwards; then
-    /// those of nothing.
+    /// Those of the file and of the directories above it, less the root, from the file upwards;
+    /// then those of nothing.
     names: KVec<Name>,
     /// Those for the file and for the directories above it, the root included.
     permissions: Permissions,
@@ -117,13 +118,14 @@ unsafe impl Send for Witness {}
 unsafe impl Sync for Witness {}
 
 impl Root {
-    /// Looks `name` up as [`Root::lookup`] does, and takes note of all that this depended on, and of
-    /// the attributes.
+    /// Looks `name` up as [`Root::lookup`] does, and takes note of all that this depended on, and
+    /// of the attributes.
     ///
-    /// `None` means that it can't be told in a way that could be verified later: there is a symbolic
-    /// link or a mount on the way, the file system may change without a trace here, somebody is
-    /// writing to the file, something has just changed, it is not a regular file, the name is long;
-    /// or that [`Lookup::Cached`] can't tell. Then the ordinary way may lead somewhere.
+    /// `None` means that it can't be told in a way that could be verified later: there is a
+    /// symbolic link or a mount on the way, the file system may change without a trace here,
+    /// somebody is writing to the file, something has just changed, it is not a regular file, the
+    /// name is long; or that [`Lookup::Cached`] can't tell. Then the ordinary way may lead
+    /// somewhere.
     ///
     /// The file can be opened, and its content read, after that: what was read is the file's if the
     /// witness holds afterwards. Fails if the file may not be read.
@@ -163,8 +165,8 @@ impl Root {
                 mnt: self.path.mnt,
                 dentry,
             };
-            // SAFETY: The dentry is held by `names` or `self`, and the mount by `self`; both will be
-            // held by the witness.
+            // SAFETY: The dentry is held by `names` or `self`, and the mount by `self`; both will
+            // be held by the witness.
             if !unsafe { permissions.add(&at, mode) }? {
                 return Ok(None);
             }
@@ -182,8 +184,8 @@ impl Root {
 
         // SAFETY: The path of `self` is valid.
         unsafe { bindings::path_get(&self.path) };
-        // INVARIANT: The walk did not leave the mount. The inodes are those of all names, and of the
-        // root, in this order.
+        // INVARIANT: The walk did not leave the mount. The inodes are those of all names, and of
+        // the root, in this order.
         let witness = Witness {
             names,
             permissions,

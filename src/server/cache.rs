@@ -2,8 +2,8 @@
 
 //! Documents that were found before, by the name and the codings that they were asked for with.
 //!
-//! What is here is never stale: each entry has witnesses of all that its look-up depended on, and is
-//! used only if they hold. The octets are in the page cache; an entry has an open file.
+//! What is here is never stale: each entry has witnesses of all that its look-up depended on, and
+//! is used only if they hold. The octets are in the page cache; an entry has an open file.
 //!
 //! Workers come here for what their shelf hasn't. What doesn't hold any more is thrown out when it
 //! is met, and by a sweep in each second, which one of the workers does: an entry keeps a file that

@@ -15,13 +15,14 @@
 //!
 //! `Opening` waits for a work item, because the file system may have to wait for the lookup of a
 //! name; so may `Sending`, for octets of the file. While a connection is `Opening`, its request is
-//! still unread in the socket, and is parsed again when the file is there. `Waiting` is the same for
-//! the work item of another connection that asks for the same; and then it begins anew, since the
-//! file should be in memory. `Draining` passes over the request's body. `Lingering` has sent the last octets and a FIN, and throws away what still
-//! comes, so that no RST overtakes the response (RFC 9112 9.6).
+//! still unread in the socket, and is parsed again when the file is there. `Waiting` is the same
+//! for the work item of another connection that asks for the same; and then it begins anew, since
+//! the file should be in memory. `Draining` passes over the request's body. `Lingering` has sent
+//! the last octets and a FIN, and throws away what still comes, so that no RST overtakes the
+//! response (RFC 9112 9.6).
 //!
-//! While it is `HandingOver`, its request is unread, too; and what was sent before is on its way, or
-//! the backing server is waited for. If that is in vain, it is `Receiving` again, and refused.
+//! While it is `HandingOver`, its request is unread, too; and what was sent before is on its way,
+//! or the backing server is waited for. If that is in vain, it is `Receiving` again, and refused.
 //!
 //! What is answered in softirq stays in `Receiving`, or goes on in `Sending` or `Lingering`; in
 //! `Ending` a worker has to send the FIN.

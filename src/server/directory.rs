@@ -12,8 +12,8 @@
 //!
 //! All three are limited, so that nobody makes a directory that takes all memory or all time; a
 //! listing that isn't complete says so. What all listings take together is limited, too: those who
-//! ask for many, and read slowly, get no more of them. So the text is in pieces, which are given back
-//! as they are sent, and nothing is done for a client that has gone.
+//! ask for many, and read slowly, get no more of them. So the text is in pieces, which are given
+//! back as they are sent, and nothing is done for a client that has gone.
 
 use super::config::{
     copy,
@@ -105,8 +105,8 @@ impl Lister<'_> {
     /// octets.
     ///
     /// Fails with `ENOTDIR` if it isn't a directory, with `EACCES` if others may not list it, with
-    /// `ENOMEM` also if the memory for listings is in use, with `ECANCELED` if it isn't wanted any more,
-    /// and as lookups do.
+    /// `ENOMEM` also if the memory for listings is in use, with `ECANCELED` if it isn't wanted any
+    /// more, and as lookups do.
     pub(super) fn list(&self, name: &[u8], format: Format, hide_unreadable: bool) -> Result<Text> {
         let mut place = Place::new(self.root, name)?;
         let found = place.find(&[], self.context)?;

@@ -3,15 +3,16 @@
 //! The end of a server that takes its time.
 //!
 //! ```text
-//!   hide         nobody finds the listening socket any more; who has begun to connect comes through
-//!   last config  each connection has a turn, in which it leaves or goes on; the next response is the
-//!                last of its connection
+//!   hide         nobody finds the listening socket any more; who has begun to connect comes
+//!                through
+//!   last config  each connection has a turn, in which it leaves or goes on; the next response is
+//!                the last of its connection
 //!   wait         until there is no connection, and nobody connects;
 //!                or the limit has passed, or somebody doesn't want to wait
 //! ```
 //!
-//! A handshake that nobody ends, as those of a flood of SYNs, is not waited for to the limit. A file
-//! system that doesn't answer is: it may only be slow.
+//! A handshake that nobody ends, as those of a flood of SYNs, is not waited for to the limit. A
+//! file system that doesn't answer is: it may only be slow.
 //!
 //! What is left then is ended by [`Running`]'s `Drop`.
 
@@ -26,8 +27,8 @@ use crate::linux::time;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
-/// Seconds for which handshakes are waited for. Of one that takes longer, segments were lost three times
-/// in a row, or nobody is there who would end it.
+/// Seconds for which handshakes are waited for. Of one that takes longer, segments were lost three
+/// times in a row, or nobody is there who would end it.
 const HANDSHAKES: u64 = 10;
 
 /// What a server has counted of those that it waited for.

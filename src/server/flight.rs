@@ -9,8 +9,8 @@
 //!
 //! Nobody gets what a flight has led to but who began it. The others look for themselves, when they
 //! are woken, at what is in memory then: so nothing is answered that was found before the request
-//! came, and whoever waits by mistake, because two keys are the same, or share a place in the table,
-//! only comes later, or alone.
+//! came, and whoever waits by mistake, because two keys are the same, or share a place in the
+//! table, only comes later, or alone.
 //!
 //! Nobody waits in a row. Who finds nothing in memory when a flight has landed goes alone, and
 //! says so: for a moment all do who ask for the same. And a flight is joined for a moment only: who

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! What decides and what writes the head is what workers use, so that answers are the same. Until
-//! the first octet is sent nothing is changed: a worker begins the request anew. Nothing here waits,
-//! and nothing allocates but from what may be had at once.
+//! the first octet is sent nothing is changed: a worker begins the request anew. Nothing here
+//! waits, and nothing allocates but from what may be had at once.
 
 use super::cache::{
     Hash,
@@ -292,8 +292,9 @@ impl Hot<'_, '_> {
         Step::Last
     }
 
-    /// Puts `phase` in the place of `Receiving`, which has nothing that is to be dropped: the compiler
-    /// doesn't know that, and all that it might be would be called on the stack of a softirq.
+    /// Puts `phase` in the place of `Receiving`, which has nothing that is to be dropped: the
+    /// compiler doesn't know that, and all that it might be would be called on the stack of a
+    /// softirq.
     fn leave_receiving(&mut self, phase: Phase) {
         core::mem::forget(core::mem::replace(&mut self.state.phase, phase));
     }
@@ -507,8 +508,9 @@ impl Hot<'_, '_> {
     }
 }
 
-/// Adds what comes first of `range` of `file` to `fragments`, as much as is to be sent from here when
-/// the send buffer has that `room`. Returns what is left; `None` if nothing of it is in memory.
+/// Adds what comes first of `range` of `file` to `fragments`, as much as is to be sent from here
+/// when the send buffer has that `room`. Returns what is left; `None` if nothing of it is in
+/// memory.
 fn begin(
     file: &Arc<Held>,
     range: ByteRange,

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A connection that ends gives its job up: it keeps nothing of the connection, and nobody gets its
-//! result. One that has begun goes on until the file system answers, since nothing can call it back;
-//! the listing of a directory asks at each entry whether it is wanted, and ends if it isn't.
+//! result. One that has begun goes on until the file system answers, since nothing can call it
+//! back; the listing of a directory asks at each entry whether it is wanted, and ends if it isn't.
 
 use super::connection::Connection;
 use super::content::Read;

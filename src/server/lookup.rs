@@ -186,8 +186,8 @@ impl Open {
 }
 
 /// Tells which file system has to be asked for `query`: that of the last directory on the way that
-/// is cached, unless a symbolic link or a mount is met behind that; and whether what it says will be
-/// in memory for others. `buffer` is that of [`resolve`].
+/// is cached, unless a symbolic link or a mount is met behind that; and whether what it says will
+/// be in memory for others. `buffer` is that of [`resolve`].
 #[inline(never)]
 pub(super) fn place(
     root: &Root,
@@ -305,9 +305,9 @@ pub(super) fn find(
     Some((found, false))
 }
 
-/// Tells that there is nothing of the name that `query` asks for, where that needs no waiting though
-/// it isn't cached: tmpfs doesn't keep in mind which names there are not. `buffer` is that of
-/// [`resolve`].
+/// Tells that there is nothing of the name that `query` asks for, where that needs no waiting
+/// though it isn't cached: tmpfs doesn't keep in mind which names there are not. `buffer` is that
+/// of [`resolve`].
 #[inline(never)]
 fn absent(
     root: &Root,

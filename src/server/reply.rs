@@ -107,8 +107,8 @@ pub(super) struct PlanAtOnce {
     pub(super) is_persistent: bool,
 }
 
-/// What a response with a document depends on besides that, the configuration and the second, unless
-/// it has a part of the document.
+/// What a response with a document depends on besides that, the configuration and the second,
+/// unless it has a part of the document.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Form {
     /// The status.
@@ -275,7 +275,8 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// The form of a response with what was `selected` of a document; `None` if that has a part of it.
+    /// The form of a response with what was `selected` of a document; `None` if that has a part of
+    /// it.
     pub(super) fn form(&self, selected: &Selected) -> Option<Form> {
         let status = match selected {
             Selected::Extent(Extent::Whole) => Status::Ok,

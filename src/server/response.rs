@@ -164,9 +164,9 @@ impl Response {
         }
     }
 
-    /// Begins to read what comes next in a work item, which wakes `sock`, or waits for one that does
-    /// so for another one, if there is a `hasher` for what that is. Returns whether it is its own. `limit` is how many connections there may
-    /// be. There is no other way on when this fails.
+    /// Begins to read what comes next in a work item, which wakes `sock`, or waits for one that
+    /// does so for another one, if there is a `hasher` for what that is. Returns whether it is its
+    /// own. `limit` is how many connections there may be. There is no other way on when this fails.
     pub(super) fn read(
         &mut self,
         sock: &Sock<Connection>,

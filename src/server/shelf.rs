@@ -6,8 +6,9 @@
 //! Workers put documents here, and take them away: the last reference to one must not be dropped
 //! where one can't sleep. Softirq looks at them, and makes responses ready: the octets of one that
 //! were sent twice in a second, to be sent again as long as that second runs, the configuration
-//! stays, and the document holds. Of a long one the head is ready. One is found by the octets of the request, before anything is
-//! read; or, behind what decides, by its document and its [`Form`], whatever else the request says.
+//! stays, and the document holds. Of a long one the head is ready. One is found by the octets of
+//! the request, before anything is read; or, behind what decides, by its document and its [`Form`],
+//! whatever else the request says.
 
 use super::cache::{
     is_same,
@@ -195,8 +196,8 @@ impl Place {
     }
 
     /// Throws out what must not be answered any more, unless somebody has done so in the second
-    /// `now` for that `generation` of the configuration; in any case if it is `urgent`. For where one
-    /// may sleep.
+    /// `now` for that `generation` of the configuration; in any case if it is `urgent`. For where
+    /// one may sleep.
     pub(super) fn sweep(&self, now: u64, generation: u64, shared: &Shared, urgent: bool) {
         let is_due = urgent || self.swept.is_due(now, generation, self.is_empty());
         if is_due && self.sweep_all(shared, false) {
@@ -211,8 +212,8 @@ impl Place {
     }
 
     /// Throws out what doesn't hold any more, is cached no longer, or isn't to be kept as the
-    /// configuration says that there is; or everything, if `is_over`. Returns whether all is done: not so if somebody
-    /// was there, or if there was no memory for a new configuration.
+    /// configuration says that there is; or everything, if `is_over`. Returns whether all is done:
+    /// not so if somebody was there, or if there was no memory for a new configuration.
     fn sweep_all(&self, shared: &Shared, is_over: bool) -> bool {
         let mut place = 0;
         let mut is_current = is_over;
@@ -309,7 +310,8 @@ impl Documents {
     /// when the shelf isn't locked.
     fn put(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
         let [first, second] = Self::places_of(entry.hash());
-        // What asks for the same goes first; else what is not in use, else what was put there first.
+        // What asks for the same goes first; else what is not in use, else what was put there
+        // first.
         let is_free = |place: usize| {
             let there = self.places.get(place).and_then(Option::as_ref);
             there.is_none_or(|there| there.hash() == entry.hash())
@@ -371,9 +373,9 @@ impl Responses {
         last.replace(hash) == Some(hash)
     }
 
-    /// Makes a response ready for a key and its hash, if that came before: the first `len` octets of
-    /// `fragments`, with their checksums if `keeps_sums`, and behind them `content` of the document.
-    /// Returns it. Any context.
+    /// Makes a response ready for a key and its hash, if that came before: the first `len` octets
+    /// of `fragments`, with their checksums if `keeps_sums`, and behind them `content` of the
+    /// document. Returns it. Any context.
     pub(super) fn keep(
         &mut self,
         key: Option<(Hash, Key<'_>)>,

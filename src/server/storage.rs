@@ -153,7 +153,8 @@ impl Lanes {
         !(lane.is_silent(now) && (is_full || is_crowded))
     }
 
-    /// Lets a connection, of `limit` that there may be, wait in the lane for `place`, and returns that.
+    /// Lets a connection, of `limit` that there may be, wait in the lane for `place`, and returns
+    /// that.
     fn admit(&mut self, place: Place, limit: u32, now: u64) -> Result<usize, Refused> {
         let index = self.find(place);
         if !self.admits(index, limit, now) {
@@ -338,7 +339,8 @@ impl Storage {
         }
     }
 
-    /// Takes note that the file system has answered a job that runs, whose connection waits no more.
+    /// Takes note that the file system has answered a job that runs, whose connection waits no
+    /// more.
     ///
     /// Before that one is told: what it asks for next must not be refused because of a silence that
     /// is over.

@@ -93,8 +93,8 @@ impl Store {
         }
     }
 
-    /// Whether nothing is kept. Whoever adds something doesn't rest until it is gone, and so sees to
-    /// it that it is thrown out in time.
+    /// Whether nothing is kept. Whoever adds something doesn't rest until it is gone, and so sees
+    /// to it that it is thrown out in time.
     pub(super) fn is_empty(&self) -> bool {
         self.cache.count() == 0 && self.shelves.iter().all(Place::is_empty)
     }

@@ -315,7 +315,8 @@ impl<'a> Turn<'a> {
         self.cache_missed();
         // What is read of the request came before: a configuration that is older than it is seen.
         self.local.take_config(self.worker.shared());
-        // What is malformed in a head that will never be whole is refused, whatever its pieces were.
+        // What is malformed in a head that will never be whole is refused, whatever its pieces
+        // were.
         let is_over = self.stream.is_read_closed();
         let octets = self.stream.peek(&mut self.local.scratch);
         let len = octets.len();
@@ -361,7 +362,10 @@ impl<'a> Turn<'a> {
             let found = lookup::find(config, query, has_waited, buffer, sock, may_sleep);
             let (found, is_cached) = found?;
             let is_asked = asked.is_some_and(|name| core::ptr::eq(name, query.path.name));
-            let may_keep = matches!(&found, Resolution::File(document) if config.keeps(document.attributes.size));
+            let may_keep = match &found {
+                Resolution::File(document) => config.keeps(document.attributes.size),
+                _ => false,
+            };
             if may_keep && !is_cached && is_asked {
                 *missed = Some(Missed {
                     len: query.path.name.len(),

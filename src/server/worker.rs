@@ -381,8 +381,8 @@ impl Run for Worker {
 }
 
 impl Worker {
-    /// Gives each connection a turn: those that wait have no other reason to hear that the server is
-    /// stopped.
+    /// Gives each connection a turn: those that wait have no other reason to hear that the server
+    /// is stopped.
     #[inline(never)]
     fn tell_all(&self, local: &mut Local) {
         while let Some(sock) = local.wheel.pop() {

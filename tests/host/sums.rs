@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What holds for all octets and their kept checksums, tried on many: the sum is that of somebody who
-//! adds one word after the other, whatever pieces it is put together of.
+//! What holds for all octets and their kept checksums, tried on many: the sum is that of somebody
+//! who adds one word after the other, whatever pieces it is put together of.
 
 use std::vec;
 use std::vec::Vec;

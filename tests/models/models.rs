@@ -366,7 +366,8 @@ fn flight_is_given_up() {
     });
 }
 
-/// The server is stopped while one waits for a work item of another one that hangs: neither is kept.
+/// The server is stopped while one waits for a work item of another one that hangs: neither is
+/// kept.
 #[test]
 fn flight_hangs() {
     check("flight_hangs", 2, || {

@@ -84,8 +84,8 @@ impl Guest {
     }
 }
 
-/// Listens on a port of all IPv4 addresses; `port` 0 is one that is free. Urgent octets are octets like
-/// others.
+/// Listens on a port of all IPv4 addresses; `port` 0 is one that is free. Urgent octets are octets
+/// like others.
 pub fn listen(port: u16) -> io::Result<TcpListener> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
     listener.set_nonblocking(true)?;

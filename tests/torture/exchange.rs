@@ -260,7 +260,8 @@ impl<'a> Question<'a> {
 }
 
 /// The number of whole answers at the begin of `octets`, which must be `answers` in this order, as
-/// far as they go. What is wrong, else. An answer that ends the connection stands for all behind it.
+/// far as they go. What is wrong, else. An answer that ends the connection stands for all behind
+/// it.
 pub fn whole_answers(octets: &[u8], answers: &[Answer<'_>]) -> Result<usize, String> {
     let mut rest = octets;
     for (at, answer) in answers.iter().enumerate() {

@@ -130,8 +130,8 @@ impl Collector {
         self.len() == self.words - 1
     }
 
-    /// Waits until nothing was added for the time `quiet`: a turn adds what it has collected when it
-    /// ends, which may be after its response was read.
+    /// Waits until nothing was added for the time `quiet`: a turn adds what it has collected when
+    /// it ends, which may be after its response was read.
     pub fn settle(&self, quiet: Duration) {
         let end = Instant::now() + Duration::from_secs(10);
         let (mut len, mut since) = (self.len(), Instant::now());

@@ -4,8 +4,8 @@
 //! results that lib.sh understands.
 //!
 //! A program gets `TEST_SECONDS`, `TEST_SEED`, `port`, `docroot` and, unless it is 127.0.0.1,
-//! `server` from the environment. It prints `ok NAME` or `not ok NAME`, `# text`, and at its end, by
-//! [`Campaign::report`], `# operations: N`.
+//! `server` from the environment. It prints `ok NAME` or `not ok NAME`, `# text`, and at its end,
+//! by [`Campaign::report`], `# operations: N`.
 
 pub mod backing;
 pub mod exchange;

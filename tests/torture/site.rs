@@ -3,7 +3,8 @@
 //! A site that is known by heart, and clients that look at every octet of what they get.
 //!
 //! The octets of a file follow from its name and length, so that no client has to read it. What the
-//! server makes itself (error pages, listings) is learnt when all is well, and has to stay the same.
+//! server makes itself (error pages, listings) is learnt when all is well, and has to stay the
+//! same.
 
 use crate::backing;
 use crate::Campaign;

@@ -20,8 +20,8 @@ const ALIGN: usize = 64;
 /// Its address is the mark of our pages.
 static MARK: u8 = 0;
 
-/// What `page->private` of our pages is: other owners of a page have an address of theirs there, or a
-/// small number.
+/// What `page->private` of our pages is: other owners of a page have an address of theirs there, or
+/// a small number.
 fn mark() -> c_ulong {
     addr_of!(MARK) as c_ulong
 }

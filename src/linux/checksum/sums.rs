@@ -5,8 +5,8 @@
 //! Pure: it uses `core` only, and is tested on any machine.
 //!
 //! A sum is that of 16-bit words in the order of the machine, the carries added, and not
-//! complemented. Here it has 64 bits, with the words one above the other, until [`fold`] makes it one
-//! word: each carry of 64 bits is one of 16, too. 0 and all ones mean the same.
+//! complemented. Here it has 64 bits, with the words one above the other, until [`fold`] makes it
+//! one word: each carry of 64 bits is one of 16, too. 0 and all ones mean the same.
 
 /// Octets between two kept sums: whole words.
 const BLOCK: usize = 32;

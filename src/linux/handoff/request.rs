@@ -98,8 +98,8 @@ impl Request {
         raw
     }
 
-    /// Makes it the request of `sk` at the tail of `queue`, which is that of `listener`. The caller's
-    /// reference to `sk` goes with it.
+    /// Makes it the request of `sk` at the tail of `queue`, which is that of `listener`. The
+    /// caller's reference to `sk` goes with it.
     ///
     /// # Safety
     ///

@@ -22,8 +22,8 @@ const DEPENDS: u32 = bindings::dentry_flags_DCACHE_OP_HASH
     | bindings::dentry_flags_DCACHE_OP_REAL
     | bindings::dentry_flags_DCACHE_NOKEY_NAME;
 
-/// Those of the directory that a look-up begins in, of which nobody asks whether it is right. (Where
-/// ext4 could have encrypted files, its root is to be asked, and nothing else.)
+/// Those of the directory that a look-up begins in, of which nobody asks whether it is right.
+/// (Where ext4 could have encrypted files, its root is to be asked, and nothing else.)
 pub(super) const ROOT_DEPENDS: u32 = DEPENDS & !bindings::dentry_flags_DCACHE_OP_REVALIDATE;
 
 /// Flags of dentries at which a look-up may go elsewhere, as `DCACHE_MANAGED_DENTRY`.
@@ -43,8 +43,8 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// Takes over a reference. `None` if it is in no place or about to leave it, or if a look-up may
-    /// lead elsewhere from there.
+    /// Takes over a reference. `None` if it is in no place or about to leave it, or if a look-up
+    /// may lead elsewhere from there.
     ///
     /// # Safety
     ///

@@ -17,7 +17,8 @@ pub(crate) struct Dynamic {
 }
 
 impl Dynamic {
-    /// What it is unless it is set: as kHTTPd has it, but for `..`, with which no path comes so far.
+    /// What it is unless it is set: as kHTTPd has it, but for `..`, with which no path comes so
+    /// far.
     pub(super) const DEFAULT: &'static CStr = c"cgi-bin";
 
     /// The texts.

@@ -2,14 +2,14 @@
 
 //! What a connection that waits for a request leaves this server for, whatever the request is.
 //!
-//! When the server is stopped, connections go to the backing server with all that is unread. If that
-//! doesn't take them, or there is none, one without a request is closed. But a request that has
-//! begun is waited for and answered here, as is the first of a connection: its client has no other
-//! one to ask again. That response says that it is the last.
+//! When the server is stopped, connections go to the backing server with all that is unread. If
+//! that doesn't take them, or there is none, one without a request is closed. But a request that
+//! has begun is waited for and answered here, as is the first of a connection: its client has no
+//! other one to ask again. That response says that it is the last.
 //!
-//! While the server is in trouble, new connections go to the backing server in the same way; if that
-//! doesn't take them, they stay. So does any one of which the rest of a head can't come, because TCP
-//! has no memory for more than what is unread: the backing server reads that.
+//! While the server is in trouble, new connections go to the backing server in the same way; if
+//! that doesn't take them, they stay. So does any one of which the rest of a head can't come,
+//! because TCP has no memory for more than what is unread: the backing server reads that.
 
 use super::super::connection::{
     Phase,

@@ -95,7 +95,8 @@ fn find_listener() -> Option<*mut sock> {
     (state == bindings::TCP_LISTEN).then_some(listener)
 }
 
-/// A handshake: its SYN was answered, and the listening socket counts it. It has a reference to that.
+/// A handshake: its SYN was answered, and the listening socket counts it. It has a reference to
+/// that.
 pub(crate) struct Handshake(*mut sock);
 
 impl Handshake {
@@ -140,8 +141,8 @@ impl Peer {
         unsafe { Self::establish(listener, segments, || ()) }
     }
 
-    /// The end of a handshake with `listener`, which calls `counted` when the child is made and not on
-    /// the queue.
+    /// The end of a handshake with `listener`, which calls `counted` when the child is made and not
+    /// on the queue.
     unsafe fn establish(
         listener: *mut sock,
         segments: &[Segment],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Honest clients in a bad network: what they get is right to the octet, and whole. With `backing` in
-//! the environment some of what they ask for is for a backing server, which is there.
+//! Honest clients in a bad network: what they get is right to the octet, and whole. With `backing`
+//! in the environment some of what they ask for is for a backing server, which is there.
 
 use rust_tux_torture::exchange::{
     finish,

@@ -8,11 +8,12 @@
 //! status a refusal has, and that nothing is answered behind it. So the kernel's part is what is
 //! tested: where octets lie, when they come, what is kept between them, and that it survives.
 //!
-//! With `backing` in the environment a backing server listens on that port. It says of each connection
-//! which request line is the first that it has got: that of the first request that is its.
+//! With `backing` in the environment a backing server listens on that port. It says of each
+//! connection which request line is the first that it has got: that of the first request that is
+//! its.
 //!
-//! With the instrumented module (`scripts/torture.sh --kernel kcov`) a stream that reaches code which
-//! none before it has reached is kept, and changed further.
+//! With the instrumented module (`scripts/torture.sh --kernel kcov`) a stream that reaches code
+//! which none before it has reached is kept, and changed further.
 
 #![allow(dead_code, reason = "the kernel side is what uses the rest")]
 
@@ -295,8 +296,8 @@ impl Guide {
     }
 }
 
-/// One connection: sends `octets`, and holds what comes against what may. Returns how many responses
-/// there were.
+/// One connection: sends `octets`, and holds what comes against what may. Returns how many
+/// responses there were.
 fn converse(
     campaign: &mut Campaign,
     client: Ipv4Addr,
@@ -473,7 +474,8 @@ fn run(thread: u64, texts: &[String], shared: &Shared) -> Account {
                         generate::change(&mut octets, &mut changes);
                     }
                 }
-                // One request again and again, each by itself: the answer of the first is that of all.
+                // One request again and again, each by itself: the answer of the first is that of
+                // all.
                 _ if random.u32(..4) == 0 => {
                     let one = whole[random.usize(..whole.len())];
                     octets = one.repeat(2 + random.usize(..22));

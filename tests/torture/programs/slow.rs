@@ -402,8 +402,8 @@ fn main() {
         begin.elapsed()
     );
     println!("# of that, in slabs: {slabs_grown}");
-    // What the module has for each lies in a slab of its own, and maybe of kmalloc()'s. The checking
-    // kernel adds to each object what it needs to check it.
+    // What the module has for each lies in a slab of its own, and maybe of kmalloc()'s. The
+    // checking kernel adds to each object what it needs to check it.
     let ours = slabs_grown.of("rust_tux") + slabs_grown.of("kmalloc-");
     let (limit_ours, limit_both, limit_more) = if is_stock {
         (768, 10_000, 256)
