@@ -89,6 +89,11 @@ connections_open() {
 	awk '$1 == "connections_open" { print $2 }' /proc/net/http/stat
 }
 
+# How often the server has started since the machine was booted.
+starts() {
+	dmesg | grep -c 'rust_tux: serving'
+}
+
 # somehow COMMAND...: one that can't begin because another listens on the port has
 # done nothing wrong: it is tried again. What it says is in $tmp/somehow.
 somehow() {
@@ -129,7 +134,7 @@ else
 fi
 
 torture_begin=$EPOCHSECONDS
-rounds=0 stolen=0 largest=0 failures=$tap_failed
+rounds=0 stolen=0 largest=0 failures=$tap_failed before=$(starts)
 # Where the time goes, in microseconds.
 coming=0 there=0 going=0
 lap() {
@@ -213,8 +218,9 @@ while time_is_left && [ "$tap_failed" = "$failures" ]; do
 done
 end_others
 echo "# ms of a round: $((coming / (rounds + 1) / 1000)) until it serves, $((there / (rounds + 1) / 1000)) of traffic, $((going / (rounds + 1) / 1000)) until it is gone"
-operations_done $rounds
-echo "# rounds: $rounds, the port was another's $stolen times, $largest connections at once"
+started=$(($(starts) - before))
+operations_done $((rounds + started))
+echo "# rounds: $rounds, in them $started starts, the port was another's $stolen times, $largest connections at once"
 for n in 1 2; do
 	wait "${crowds[$((n - 1))]}" || not_ok "crowd $n ends well" "$(tail -n 5 "$tmp/crowd.$n")"
 	sed -n 's/^# [0-9]/&/p' "$tmp/crowd.$n"
