@@ -87,7 +87,8 @@ impl Permissions {
     pub(super) unsafe fn hold(&self) -> bool {
         // SAFETY: The caller's promise; by the type invariant these were noted.
         let holds = |permission: &Permission| unsafe { permission.holds() };
-        self.noted.iter().take(self.count).all(holds)
+        let noted = self.noted.get(..self.count);
+        noted.is_some_and(|noted| noted.iter().all(holds))
     }
 }
 
