@@ -35,6 +35,7 @@ use crate::linux::time;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::atomic::{
+    Acquire,
     Atomic,
     Full,
     Relaxed, //
@@ -148,8 +149,11 @@ impl Worker {
     /// Whether the thread has let those who want it wait for too long, now that it is the second
     /// `now`.
     pub(super) fn is_stalled(&self, now: u64) -> bool {
+        // ORDERING: Acquire, against `want()`: who finds that it is wanted finds since when, and
+        // not when it was wanted before.
+        let is_wanted = self.is_wanted.load(Acquire) != 0;
         let since = self.wanted_since.load(Relaxed);
-        self.is_wanted.load(Relaxed) != 0 && self.shared.failsafe().is_stalled(since, now)
+        is_wanted && self.shared.failsafe().is_stalled(since, now)
     }
 
     /// Takes note that memory lacked in the second `now`.

@@ -15,7 +15,8 @@ use crate::server::{
     Counts,
     Files,
     Room,
-    Server, //
+    Server,
+    Watched, //
 };
 use kernel::world;
 use std::cell::Cell;
@@ -628,6 +629,21 @@ fn drains_without_listener() {
         server.drain();
         other.join().unwrap();
         server.stop();
+    });
+}
+
+/// A worker is wanted for the first time, while somebody looks whether it is stalled: it isn't.
+#[test]
+fn stalled() {
+    check("stalled", 2, || {
+        let worker = Watched::new();
+        let wanted = worker.clone();
+        let other = spawn(move || wanted.want());
+        assert!(!worker.is_stalled(), "nobody has waited for it");
+        other.join().unwrap();
+        assert!(!worker.is_stalled(), "nobody has waited for long");
+        world::world().now.set(1002);
+        assert!(worker.is_stalled(), "somebody has waited for long");
     });
 }
 

@@ -51,6 +51,7 @@ use job::Closing;
 use kernel::prelude::GFP_KERNEL;
 use kernel::seq_file::SeqFile;
 use kernel::sync::Arc;
+use kernel::world::world;
 use running::Running;
 use shared::Shared;
 use stats::{
@@ -62,6 +63,8 @@ use storage::{
     Keeper,
     Place, //
 };
+use store::Store;
+use worker::Worker;
 
 /// The memory of connections.
 fn memory() -> Arc<Memory<Connection>> {
@@ -258,6 +261,40 @@ impl Room {
     /// Gives a place back. Returns whether somebody waits for it.
     pub(crate) fn leave(&self) -> bool {
         self.0.leave()
+    }
+}
+
+/// A worker without a thread, and with a backing server.
+#[derive(Clone)]
+pub(crate) struct Watched(Arc<Worker>, Rc<Keeper>);
+
+impl Watched {
+    /// One that nobody has wanted yet.
+    pub(crate) fn new() -> Self {
+        let keeper = Keeper::new(1, 1).expect("memory");
+        let mut config = Config::new(1, 1);
+        (config.client_port, config.failsafe_timeout) = (81, 1);
+        let config = Arc::new(config, GFP_KERNEL).expect("memory");
+        let shared = shared(&keeper);
+        shared.configure(&config);
+        let statistics = Statistics::new(1, keeper.storage().clone()).expect("memory");
+        let counters = statistics.worker(0).expect("counters");
+        let store = Store::new(&config, statistics.kept()).expect("memory");
+        let worker = Worker::new(counters, shared, store);
+        Self(
+            Arc::new(worker, GFP_KERNEL).expect("memory"),
+            Rc::new(keeper),
+        )
+    }
+
+    /// Wants it.
+    pub(crate) fn want(&self) {
+        self.0.want();
+    }
+
+    /// Whether it has let somebody wait for too long.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.0.is_stalled(world().now.get())
     }
 }
 
