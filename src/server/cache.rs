@@ -90,9 +90,12 @@ impl Hasher {
 
     /// One step.
     fn mix(self, hash: u64, word: u64) -> u64 {
-        // Odd, or the upper bits of a word would be lost.
-        let mixed = (hash ^ word).wrapping_mul(self.0 | 1);
-        mixed ^ (mixed >> 29)
+        // All of the product, whose lower half alone has the uppermost bit of a word in one place:
+        // the next word could take that back, whatever the number is that nobody knows. Odd, so that
+        // the lower half has all bits.
+        let product = u128::from(hash ^ word).wrapping_mul(u128::from(self.0 | 1));
+        // CAST: Its two halves.
+        (product as u64) ^ ((product >> 64) as u64)
     }
 
     /// The hash of octets.

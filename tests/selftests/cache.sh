@@ -145,6 +145,30 @@ END_OF_PYTHON
 } >"$tmp/limits.py"
 python_checks <"$tmp/limits.py"
 
+# ---- names that somebody has chosen
+
+# They differ in the uppermost bit of eight octets and, in the next eight, in what a product by an odd
+# number, and a shift by 29 bits, make of that: whatever the number is.
+mkdir "$docroot/chosen"
+echo one >"$docroot/chosen/aaaaaaaaaaaaaaaaa"
+echo two >"$docroot/chosen/"$'aaaaaaaa\341aaaaeaa\341'
+{
+	cat "$tmp/cache.py"
+	cat <<'END_OF_PYTHON'
+
+before = kept()
+with Connection() as c:
+    got = []
+    for _ in range(4):
+        for name in ("/chosen/aaaaaaaaaaaaaaaaa", "/chosen/aaaaaaaa%e1aaaaeaa%e1"):
+            c.send(request(name))
+            got.append(c.response().body)
+is_("those who ask for them get them", got, [b"one\n", b"two\n"] * 4)
+is_("and both are kept", kept() - before, 2)
+END_OF_PYTHON
+} >"$tmp/chosen.py"
+python_checks <"$tmp/chosen.py"
+
 # ---- names that there are not, on tmpfs, which doesn't keep them in mind
 
 mkdir "$docroot/way"
