@@ -255,13 +255,21 @@ unsafe fn inherit(listener: *mut bindings::sock, sk: *mut bindings::sock) {
     let keeps_alive = unsafe { bindings::sock_flag(listener, bindings::sock_flags_SOCK_KEEPOPEN) };
     // SAFETY: The caller's promise; this sets or stops a timer.
     unsafe { bindings::sk_prot_keepalive(sk, keeps_alive.into()) };
+    // The other server has to read the octets that were read here: without SO_OOBINLINE an urgent one
+    // would be missing from the request.
+    //
+    // SAFETY: The caller's promise.
+    let keeps_urgent = unsafe {
+        (*to).urg_data != 0 && (*to).urg_seq.wrapping_sub((*to).copied_seq) <= u32::MAX / 2
+    };
     for flag in [
         bindings::sock_flags_SOCK_KEEPOPEN,
         bindings::sock_flags_SOCK_URGINLINE,
         bindings::sock_flags_SOCK_LINGER,
     ] {
+        let is_kept = keeps_urgent && flag == bindings::sock_flags_SOCK_URGINLINE;
         // SAFETY: The caller's promise.
-        let value = unsafe { bindings::sock_flag(listener, flag) };
+        let value = is_kept || unsafe { bindings::sock_flag(listener, flag) };
         // SAFETY: As above.
         unsafe { bindings::sock_valbool_flag(sk, flag, value) };
     }

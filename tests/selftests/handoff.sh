@@ -231,6 +231,13 @@ with Backing("--epoll") as backing:
         c.send_in_pieces(head + b"abcde", 1, 10, 20, len(head) - 1, len(head), len(head) + 2, pause=0.02)
         got = seen(c.response())
         is_("a request in pieces", got and got["content"], "5")
+    # Octets that the other server didn't read would make another request of this one.
+    with Connection() as c:
+        c.send(b"GET /dyn?a")
+        c.socket.send(b"b", socket.MSG_OOB)
+        c.send(b"c HTTP/1.1\r\nHost: a\r\n\r\n")
+        got = seen(c.response())
+        is_("an urgent octet is read there, too", got and got["target"], "/dyn?abc")
     with Connection() as c:
         c.send(request("/dyn?half"))
         c.half_close()
