@@ -21,8 +21,7 @@ use kernel::prelude::*;
 
 /// A regular file, open for reading.
 ///
-/// Dropping it may be done in any context: the kernel closes the file later, in a context of its
-/// own. The file system counts as in use until then.
+/// Dropping it may sleep: it is closed there and then, unless it was deleted (see [`close`]).
 ///
 /// # Invariants
 ///
