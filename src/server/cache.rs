@@ -91,8 +91,8 @@ impl Hasher {
     /// One step.
     fn mix(self, hash: u64, word: u64) -> u64 {
         // All of the product, whose lower half alone has the uppermost bit of a word in one place:
-        // the next word could take that back, whatever the number is that nobody knows. Odd, so that
-        // the lower half has all bits.
+        // the next word could take that back, whatever the number is that nobody knows. Odd, so
+        // that the lower half has all bits.
         let product = u128::from(hash ^ word).wrapping_mul(u128::from(self.0 | 1));
         // CAST: Its two halves.
         (product as u64) ^ ((product >> 64) as u64)
@@ -415,6 +415,11 @@ impl Cache {
 
     /// Adds an entry, as far as `config` has room for it. Returns how many others had to go.
     pub(super) fn insert(&self, entry: &Arc<Entry>, config: &Config) -> Result<u64> {
+        let most = u64::from(config.max_cached_memory);
+        if most != 0 && entry.octets > most {
+            // It has no room alone: nothing need go for it.
+            return Ok(0);
+        }
         let node = RBTreeNodeReservation::new(GFP_KERNEL)?;
         let node = node.into_node(entry.hash, entry.clone());
         let mut evicted: u64 = 0;
@@ -424,7 +429,7 @@ impl Cache {
             let oldest = table.take_oldest();
             drop(table);
             if oldest.is_none() {
-                // It has no room alone.
+                // There is room for none.
                 drop((node, replaced));
                 return Ok(evicted);
             }
