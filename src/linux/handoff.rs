@@ -250,13 +250,16 @@ unsafe fn inherit(listener: *mut bindings::sock, sk: *mut bindings::sock) {
         (*to).keepalive_time = (*from).keepalive_time;
         (*to).keepalive_intvl = (*from).keepalive_intvl;
         (*to).keepalive_probes = (*from).keepalive_probes;
+        (*to).linger2 = (*from).linger2;
+        (*to).notsent_lowat = (*from).notsent_lowat;
+        (*to).inet_conn.icsk_user_timeout = (*from).inet_conn.icsk_user_timeout;
     }
     // SAFETY: The caller's promise.
     let keeps_alive = unsafe { bindings::sock_flag(listener, bindings::sock_flags_SOCK_KEEPOPEN) };
     // SAFETY: The caller's promise; this sets or stops a timer.
     unsafe { bindings::sk_prot_keepalive(sk, keeps_alive.into()) };
-    // The other server has to read the octets that were read here: without SO_OOBINLINE an urgent one
-    // would be missing from the request.
+    // The other server has to read the octets that were read here: without SO_OOBINLINE an urgent
+    // one would be missing from the request.
     //
     // SAFETY: The caller's promise.
     let keeps_urgent = unsafe {

@@ -11,7 +11,7 @@
 	--epoll          waits by epoll on sockets that don't block; else a thread for
 	                 each connection, and accept() that blocks
 	--mptcp          a socket of MPTCP, which takes connections of TCP, too
-	--nodelay        sets TCP_NODELAY and SO_KEEPALIVE on the listening socket
+	--options        sets options on the listening socket: see OPTIONS
 
 It prints "ready" when it listens. To each request it answers with lines NAME=VALUE: what
 it is, the addresses of both ends, the method, the target, the octets of content and a
@@ -26,6 +26,18 @@ import socket
 import sys
 import threading
 import zlib
+
+# Options that connections inherit: what they are called here, and what --options sets.
+OPTIONS = (
+    ("nodelay", socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    ("keepalive", socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    ("keepidle", socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 77),
+    ("urginline", socket.SOL_SOCKET, socket.SO_OOBINLINE, 0),
+    ("user_timeout", socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 12345),
+    ("notsent_lowat", socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 4321),
+    ("linger2", socket.IPPROTO_TCP, socket.TCP_LINGER2, 9),
+    ("rcvlowat", socket.SOL_SOCKET, socket.SO_RCVLOWAT, 2),
+)
 
 
 class Client:
@@ -79,9 +91,7 @@ class Client:
                 ("method", method.decode()), ("target", target.decode()),
                 ("content", len(content)), ("crc", zlib.crc32(content)), ("request", self.requests),
                 ("domain", sock.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN)),
-                ("nodelay", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)),
-                ("keepalive", sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)),
-                ("urginline", sock.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE)),
+                *((name, sock.getsockopt(level, option)) for name, level, option, _ in OPTIONS),
             )).encode() + b"\n"
             out += b"HTTP/1.1 200 OK\r\nServer: backing\r\nContent-Length: %d\r\n%s\r\n" % (
                 len(text), b"" if stays else b"Connection: close\r\n")
@@ -177,9 +187,9 @@ def listen(arguments):
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, arguments.only_ipv6)
     if arguments.reuseport:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    if arguments.nodelay:
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if arguments.options:
+        for _, level, option, value in OPTIONS:
+            listener.setsockopt(level, option, value)
     listener.bind((arguments.address, arguments.port))
     listener.listen(arguments.backlog)
     return listener
@@ -194,7 +204,7 @@ def main():
     parser.add_argument("--reuseport", type=int, default=0)
     parser.add_argument("--epoll", action="store_true")
     parser.add_argument("--mptcp", action="store_true")
-    parser.add_argument("--nodelay", action="store_true")
+    parser.add_argument("--options", action="store_true")
     arguments = parser.parse_args()
     listeners = [listen(arguments) for _ in range(max(1, arguments.reuseport))]
     print("ready", flush=True)

@@ -193,10 +193,17 @@ for options, domain in (("0.0.0.0", socket.AF_INET), ("::", socket.AF_INET6)):
     with Backing("--address", options):
         got = seen(once("/dyn?1"))
         is_("the family is that of the listening socket: %s" % options, got and got["domain"], str(int(domain)))
-for options, wanted in (((), ["0", "0", "0"]), (("--nodelay",), ["1", "1", "0"])):
+# One that is accepted from the socket of the other server itself has the same.
+for options in (), ("--options",):
     with Backing(*options):
-        got = seen(once("/dyn?1"))
-        is_("options are those of the listening socket: %s" % (options,), got and [str(int(got[o] != "0")) for o in ("nodelay", "keepalive", "urginline")], wanted)
+        given = seen(once("/dyn?1"))
+        with Connection(port=8081) as c:
+            c.send(request("/dyn?1"))
+            own = seen(c.response())
+        names = ("nodelay", "keepalive", "keepidle", "urginline", "user_timeout", "notsent_lowat", "linger2", "rcvlowat")
+        values = [[got and got.get(name) for name in names] for got in (given, own)]
+        is_("options are those of the listening socket: %s" % (options,), *values)
+        is_("there were some", values[1][4], "12345" if options else "0")
 
 with Backing("--reuseport", "4", "--address", "::", "--epoll"):
     pids = {}
