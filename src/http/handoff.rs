@@ -119,11 +119,16 @@ pub(crate) fn reason(
         Some(Reason::Query)
     } else if is_dynamic(path, rules.dynamic) {
         Some(Reason::Dynamic)
-    } else if media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case(MEDIA_TYPE)) {
+    } else if media_type.is_some_and(is_redirected) {
         Some(Reason::MediaType)
     } else {
         None
     }
+}
+
+/// Whether what has the media type `media_type` is for the backing server.
+pub(crate) fn is_redirected(media_type: &[u8]) -> bool {
+    media_type.eq_ignore_ascii_case(MEDIA_TYPE)
 }
 
 /// Whether one of the `texts` is in `path`.

@@ -249,7 +249,11 @@ pub(super) fn decide<'a>(
                 return Decision::HandOver(why);
             }
             let query = query(request, path, config);
-            match dispatch(request, config, now, || found.or_else(|| resolve(&query))) {
+            let resolve = || {
+                let withheld = is_withheld(&path, config).then_some(Resolution::Forbidden);
+                withheld.or(found).or_else(|| resolve(&query))
+            };
+            match dispatch(request, config, now, resolve) {
                 Some(Action::AddSlash) if !can_be_told(&path, request, config) => reject(
                     Status::UriTooLong,
                     "With a slash behind its path the target would be too long.",
@@ -284,6 +288,13 @@ pub(super) fn hand_over(
         dynamic: config.dynamic.texts(),
     };
     handoff::reason(request, path, media_type, &rules)
+}
+
+/// Whether what is at `path` is for the backing server alone, and there is none: the source of a
+/// script, which nobody should read because a setting is not there yet.
+pub(super) fn is_withheld(path: &Path<'_>, config: &Config) -> bool {
+    !config.has_backing_server()
+        && reply::loaded_media_type_of(config, path).is_some_and(handoff::is_redirected)
 }
 
 /// Why a request is for the backing server, if there is one, that would be refused with `status`

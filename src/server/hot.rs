@@ -424,7 +424,12 @@ impl Hot<'_, '_> {
         }
         let path = target::normalize(request.target.path, &mut workspace.name).ok()?;
         let (config, moment) = (&workspace.config, &workspace.moment);
-        if config.has_backing_server() && dispatch::hand_over(&request, &path, config).is_some() {
+        let is_ours = if config.has_backing_server() {
+            dispatch::hand_over(&request, &path, config).is_none()
+        } else {
+            !dispatch::is_withheld(&path, config)
+        };
+        if !is_ours {
             return None;
         }
         let query = dispatch::query(&request, path, config);

@@ -70,6 +70,9 @@ impl MediaTypes {
     /// The same if it is that of the table that was loaded, which is found sooner: what is built in
     /// is long.
     pub(crate) fn loaded(&self, name: &[u8]) -> Option<&[u8]> {
+        if self.rows.is_empty() {
+            return None;
+        }
         self.look_up(media_type::extension(name)?)
     }
 

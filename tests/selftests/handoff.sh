@@ -67,12 +67,22 @@ def check_grown(name, before, **wanted):
 is_("without a backing server, nothing is handed over",
     [who(once("/a.txt?x")), who(once("/none")), who(once("/", method="POST", body=b"")), who(once("/cgi-bin/x.txt"))], [200, 404, 405, 200])
 
-# ---- what is handed over
-
-set_all(clientport=backing_port, mime_types="")
 with open(tmp + "/types", "w") as file:
     file.write("TUX/redirect app\ntext/plain txt\n")
+# Before it was marked, it could be had, and kept.
+got = [who(once("/x.app")) for _ in range(3)]
 set_all(mime_types=tmp + "/types")
+with Connection() as c:
+    for _ in range(3):
+        c.send(request("/x.app"))
+        got.append(who(c.response()))
+got += [who(once(*how)) for how in (("/%78.APP",), ("/none.app",))]
+is_("the source of a script stays here until there is somebody to run it", got, [200] * 3 + [403] * 5)
+is_("and what is not marked is served", who(once("/a.txt")), 200)
+
+# ---- what is handed over
+
+set_all(clientport=backing_port)
 table = (
     # what, request, the one who answers, the reason
     ("a file", request("/a.txt"), 200, None),
