@@ -222,6 +222,34 @@ with Backing("--reuseport", "4", "--address", "::", "--epoll"):
         pids[got and got["pid"]] = pids.get(got and got["pid"], 0) + 1
     true("a group shares the connections", len(pids) == 4 and None not in pids, pids)
 
+# Who waits to be accepted by a server that dies goes to the other one of its group.
+def migrated():
+    with open("/proc/net/netstat") as file:
+        names, numbers = (line.split() for line in file if line.startswith("TcpExt:"))
+    return int(dict(zip(names, numbers))["TCPMigrateReqSuccess"])
+
+sysctl("../ipv4/tcp_migrate_req", "1")
+for address in "0.0.0.0", "::":
+    with Backing("--reuseport", "1", "--address", address) as dies, Backing("--reuseport", "1", "--address", address):
+        dies.signal(signal.SIGSTOP)
+        before, moved = stat(), migrated()
+        clients = [Connection() for _ in range(40)]
+        for number, c in enumerate(clients):
+            if number % 2:
+                c.send(request("/a.txt"))
+                c.response()
+            c.send(request("/dyn?1"))
+            if number % 3 == 0:
+                c.half_close()
+        wait_until(lambda: stat()["handoffs"] == before["handoffs"] + len(clients), 10)
+        dies.kill()
+        got = [seen(c.response()) for c in clients]
+        is_("%s: who was in the queue of the dead is answered" % address, [g and g["request"] for g in got], ["1"] * len(clients))
+        true("%s: there were some" % address, migrated() > moved, migrated() - moved)
+        for c in clients:
+            c.close()
+sysctl("../ipv4/tcp_migrate_req", "0")
+
 # ---- what goes with it
 
 with Backing("--epoll") as backing:
