@@ -233,8 +233,9 @@ if has_netem:
     subprocess.run(["ip", "netns", "exec", "client", "curl", "-sS", "-o", "/dev/null", "http://192.0.2.1:%d/a.txt" % port], check=True)
     know("192.0.2.1", "-n", "client")
     know("192.0.2.2")
-    # The SYN is there when the server is stopped, the last ACK is not.
-    subprocess.run(["ip", "netns", "exec", "client", "tc", "qdisc", "add", "dev", "client", "root", "netem", "delay", "3s"], check=True)
+    # The SYN is there when the server is stopped, the last ACK is not: for less than the ten seconds
+    # that it waits for, and longer than it takes a slow machine to look.
+    subprocess.run(["ip", "netns", "exec", "client", "tc", "qdisc", "add", "dev", "client", "root", "netem", "delay", "6s"], check=True)
     client = subprocess.Popen(["ip", "netns", "exec", "client", "curl", "-sS", "--max-time", "200", "http://192.0.2.1:%d/a.txt" % port], stdout=subprocess.PIPE)
     def half_open():
         return b"SYN-RECV" in subprocess.run(["ss", "-Htn", "state", "syn-recv", "sport", "=", ":%d" % port], stdout=subprocess.PIPE).stdout.replace(b"192.0.2.2", b"SYN-RECV")

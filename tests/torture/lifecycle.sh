@@ -204,8 +204,10 @@ while time_is_left && [ "$tap_failed" = "$failures" ]; do
 	for _ in $(seq 600); do
 		loaded || break
 		rmmod rust_tux 2>"$tmp/rmmod" && break
-		# Somebody writes to a sysctl, or another removes it.
-		grep -qE "in use|not currently loaded|Resource temporarily" "$tmp/rmmod" || {
+		# Somebody writes to a sysctl, or another removes it: if that is half done, rmmod says one of
+		# these, or nothing.
+		[ ! -s "$tmp/rmmod" ] ||
+			grep -qE "in use|not currently loaded|not supported|Resource temporarily" "$tmp/rmmod" || {
 			not_ok "the module goes" "$(cat "$tmp/rmmod")"
 			break
 		}
