@@ -178,26 +178,19 @@ pub(crate) enum Selection {
     Unsatisfiable,
 }
 
-/// What `request` asks for of a representation of `length` octets that has `validator`.
+/// The Range of `request` for a representation that has `validator`, if it is not to be ignored.
 ///
 /// This is asked after the preconditions, if they lead to
 /// [`Verdict::Proceed`](precondition::Verdict), and if the answer would be 200 (RFC 9110 14.2).
 /// `now` is the time in seconds.
-pub(crate) fn evaluate(
-    request: &Request<'_>,
+pub(crate) fn of<'a>(
+    request: &Request<'a>,
     validator: &Validator<'_>,
-    length: u64,
     now: i64,
-) -> Selection {
-    match request.range() {
-        Some(value)
-            if request.method == Method::Get
-                && precondition::range_applies(request, validator, now) =>
-        {
-            select(value, length)
-        }
-        _ => Selection::Whole,
-    }
+) -> Option<&'a [u8]> {
+    request.range().filter(|_| {
+        request.method == Method::Get && precondition::range_applies(request, validator, now)
+    })
 }
 
 /// What `value`, that of Range, asks for of a representation of `length` octets.

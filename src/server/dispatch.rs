@@ -206,9 +206,10 @@ fn evaluate(request: &Request<'_>, document: &Document, config: &Config, now: i6
 /// What a Range selects of a file; `None` if that is nothing.
 #[inline(never)]
 fn extent(request: &Request<'_>, document: &Document, config: &Config, now: i64) -> Option<Extent> {
-    let tag = entity_tag(document);
-    let validator = validator(document, &tag, config);
-    match range::evaluate(request, &validator, document.attributes.size, now) {
+    let Some(value) = range_of(request, document, config, now) else {
+        return Some(Extent::Whole);
+    };
+    match range::select(value, document.attributes.size) {
         Selection::Whole => Some(Extent::Whole),
         Selection::One(range) => Some(Extent::One(range)),
         // A Content-Encoding in the head would be taken for that of the parts and their heads
@@ -217,6 +218,19 @@ fn extent(request: &Request<'_>, document: &Document, config: &Config, now: i64)
         Selection::Many(ranges) => Some(several(&ranges)),
         Selection::Unsatisfiable => None,
     }
+}
+
+/// The Range of a request, if it is not to be ignored. (A function of its own: the stack of a
+/// softirq need not have the entity tag beside ranges.)
+#[inline(never)]
+fn range_of<'a>(
+    request: &Request<'a>,
+    document: &Document,
+    config: &Config,
+    now: i64,
+) -> Option<&'a [u8]> {
+    let tag = entity_tag(document);
+    range::of(request, &validator(document, &tag, config), now)
 }
 
 /// These ranges, or without memory for them the whole.
@@ -292,6 +306,7 @@ pub(super) fn hand_over(
 
 /// Whether what is at `path` is for the backing server alone, and there is none: the source of a
 /// script, which nobody should read because a setting is not there yet.
+#[inline(never)]
 pub(super) fn is_withheld(path: &Path<'_>, config: &Config) -> bool {
     !config.has_backing_server()
         && reply::loaded_media_type_of(config, path).is_some_and(handoff::is_redirected)

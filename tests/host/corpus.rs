@@ -247,7 +247,9 @@ fn verdict(request: &Request<'_>, validator: &Validator<'_>) -> String {
 /// What a request selects of a file of `length` octets.
 fn ranges(request: &Request<'_>, length: u64) -> String {
     let one = |range: &ByteRange| format!("{}-{}", range.first, range.last());
-    match range::evaluate(request, &VALIDATOR, length, NOW) {
+    let selection = range::of(request, &VALIDATOR, NOW)
+        .map_or(Selection::Whole, |value| range::select(value, length));
+    match selection {
         Selection::Whole => "whole".to_string(),
         Selection::One(range) => one(&range),
         Selection::Many(ranges) => {
