@@ -207,14 +207,15 @@ accelerator() {
 machine=q35
 qemu=(qemu-system-x86_64 -nodefaults -display none -no-reboot
 	-smp "$cpus" -m "$memory")
+# The checking kernel has died in its first moments under TCG, one boot in seven, with
+# wild addresses as five-level page tables have them.
+emulated=max,-erms,-fsrm,-la57
 if [ -n "$counted" ]; then
-	qemu+=(-accel tcg,thread=single -icount shift=0,sleep=off -cpu max,-erms,-fsrm,-la57)
+	qemu+=(-accel tcg,thread=single -icount shift=0,sleep=off -cpu "$emulated")
 elif [ "$(accelerator)" = kvm ]; then
 	qemu+=(-accel kvm -cpu host)
 else
-	# The checking kernel has died in its first moments under TCG, one boot in
-	# seven, with wild addresses as five-level page tables have them.
-	qemu+=(-accel tcg,thread=multi -cpu max,-erms,-fsrm,-la57)
+	qemu+=(-accel tcg,thread=multi -cpu "$emulated")
 fi
 if [ "${#shares[@]}" != 0 ]; then
 	machine+=,memory-backend=memory

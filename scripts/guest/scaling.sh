@@ -13,6 +13,7 @@
 # worth, for a loop that shares nothing. Prints both, and their ratios.
 
 set -eu
+shopt -s inherit_errexit
 rounds=${1:-8}
 here=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
@@ -32,7 +33,9 @@ cmp "$work/got" "$work/site/hot.bin"
 # wrk_on CPU: requests in a second.
 wrk_on() {
 	taskset -c "$1" wrk -t1 -c16 -d2 http://127.0.0.1:8080/hot.bin >"$work/wrk.$1"
-	! grep -E 'Socket errors|Non-2xx' "$work/wrk.$1" >&2
+	if grep -E 'Socket errors|Non-2xx' "$work/wrk.$1" >&2; then
+		return 1
+	fi
 	awk '$1 == "Requests/sec:" { print int($2) }' "$work/wrk.$1"
 }
 # loop_on CPU: turns of a loop in a second.
@@ -60,7 +63,8 @@ median() {
 	sort -n "$1" | awk '{ number[NR] = $1 } END { print (number[int((NR + 1) / 2)] + number[int(NR / 2) + 1]) / 200 }'
 }
 for ((i = 0; i < rounds; i++)); do
-	one=$(wrk_on 0) two=$(both wrk_on)
+	one=$(wrk_on 0)
+	two=$(both wrk_on)
 	ratio "$one" "$two" >>"$work/served"
 	ratio "$(loop_on 0)" "$(both loop_on)" >>"$work/looped"
 	echo "requests/s: $one with one processor, $two with two"
