@@ -375,7 +375,7 @@ if busy == 0:
 seen = {"right": 0}
 end = time.monotonic() + 6
 number = 0
-while time.monotonic() < end:
+while time.monotonic() < end or number < 40:
     number += 1
     with Connection() as c:
         octets = request("/")
@@ -391,7 +391,7 @@ while time.monotonic() < end:
 os.kill(busy, 9)
 os.waitpid(busy, 0)
 is_("a request that is sent after a write is answered by it, whoever else has turns", seen, {"right": 2 * number})
-true("that was tried often", number > 30, number)
+print("#", number, "writes")
 sysctl("extra_header", "\n")
 sysctl("fastpath", "1")
 END_OF_PYTHON
