@@ -68,6 +68,7 @@ else
 			mine+=("${tests[i]}")
 		done
 		echo "# machine $job: ${mine[*]}"
+		: >"$name.$job.tap"
 		(machine "$name.$job" "${mine[@]}") >"$name.$job.tap" &
 		pids+=($!)
 	done
