@@ -682,27 +682,28 @@ def run_octets(items, tally):
 
 def run_timeouts(outcomes):
     """What isn't whole, and stays so, ends by itself: a head with 408, a body without a word."""
+    waiting = [o for o in outcomes if o.then == "waits"]
+    wrong = undisturbed(lambda: time_out(waiting), lambda wrong: not wrong)
+    is_("time-out: %d cases that are not whole" % len(waiting), wrong, [])
+
+
+def time_out(outcomes):
+    """What is wrong when the time is over."""
     clients = []
     for o in outcomes:
-        if o.then == "waits":
-            client = Client()
-            client.send(o.octets)
-            clients.append((o, client))
+        client = Client()
+        client.send(o.octets)
+        clients.append((o, client))
     wrong = []
     for o, client in clients:
-        if o.status is None:
-            got = client.reply(o.method)
-            if not got or got[:2] != (408, "close"):
-                wrong.append("%s: %r" % (o.case.title, got))
-        else:
-            got = client.reply(o.method)
-            if not got or got[:2] != (o.status, o.connection):
-                wrong.append("%s: %r" % (o.case.title, got))
+        got = client.reply(o.method)
+        if not got or got[:2] != ((408, "close") if o.status is None else (o.status, o.connection)):
+            wrong.append("%s: %r" % (o.case.title, got))
         end = client.end()
         if end != "closed":
             wrong.append("%s ends: %r" % (o.case.title, end))
         client.close()
-    is_("time-out: %d cases that are not whole" % len(clients), wrong, [])
+    return wrong
 
 
 def cuts_of(outcome, stride):
