@@ -53,10 +53,18 @@ class Stop:
         self.thread.join()
         return self.seconds
 
+def seen():
+    try:
+        with open(tmp + "/hang.seen") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
 def hang(kinds=None):
     if kinds:
         with open(tmp + "/hang", "w") as file:
             file.write(kinds)
+        wait_until(lambda: seen() == kinds)
     else:
         os.unlink(tmp + "/hang")
 
@@ -73,13 +81,13 @@ is_("the limit", sysctl("drain_timeout"), "5\n")
 
 # ---- nobody is there
 
-is_("without connections, a stop takes no time", Stop().join() < 2, True)
+sysctl("drain_timeout", "300")
+is_("without connections, a stop doesn't wait", Stop().join() < 100, True)
 is_("and says that it is one", sysctl("state"), "stopped\n")
 sysctl("start", "1")
 
 # ---- what is under way
 
-sysctl("drain_timeout", "300")
 sysctl("send_timeout", "3600")
 sysctl("header_timeout", "3600")
 sysctl("keepalive_timeout", "3600")
@@ -148,25 +156,31 @@ sysctl("start", "1")
 
 # ---- the limit
 
-sysctl("drain_timeout", "1")
-before = stat()
-with Connection(receive_buffer=32768) as slow, Connection() as partial, Connection() as new:
-    slow.send(request("/6m"))
-    slow.more()
-    partial.send(b"GET /a.txt HT")
-    time.sleep(0.3)
-    stop = Stop()
-    seconds = stop.join()
-    is_("the limit holds", 0.9 < seconds < 20, True)
-    is_("what is cut off is counted", grown(before, *counters), [0, 2])
-    is_("a connection without a request ends", new.end(), "closed")
-sysctl("start", "1")
+def limited(seconds):
+    """A stop with that limit: how long it takes, what it counts, how a connection without a request ends."""
+    sysctl("drain_timeout", str(seconds))
+    before = stat()
+    with Connection(receive_buffer=32768) as slow, Connection() as partial, Connection() as new:
+        slow.send(request("/6m"))
+        slow.more()
+        partial.send(b"GET /a.txt HT")
+        time.sleep(0.3)
+        took = Stop().join()
+        got = took, grown(before, *counters), new.end()
+    sysctl("start", "1")
+    return got
+# A worker that stands still has not seen what was sent to it.
+took, counted, end = undisturbed(lambda: limited(1), lambda got: 0.9 < got[0] < 100 and got[1:] == ([0, 2], "closed"))
+true("the limit holds", 0.9 < took < 100, took)
+is_("what is cut off is counted", counted, [0, 2])
+is_("a connection without a request ends", end, "closed")
 sysctl("drain_timeout", "0")
+before = stat()
 with Connection(receive_buffer=32768) as slow:
     slow.send(request("/6m"))
     slow.more()
-    is_("without a time for it, a stop waits for nothing", Stop().join() < 20, True)
-    is_("and cuts off", grown(before, *counters), [0, 3])
+    is_("without a time for it, a stop waits for nothing", Stop().join() < 100, True)
+    is_("and cuts off", grown(before, *counters), [0, 1])
 sysctl("start", "1")
 
 # ---- who doesn't want to wait
@@ -183,8 +197,8 @@ for name, value in (("stop", "1"), ("start", "1")):
         time.sleep(0.5)
         is_("%s: it waits" % name, stop.is_over(), False)
         begin = time.monotonic()
-        is_("%s: who writes it ends the wait" % name, (sysctl(name, value), time.monotonic() - begin < 10), (0, True))
-        is_("%s: the first one is over" % name, stop.join() < 30, True)
+        is_("%s: who writes it ends the wait" % name, (sysctl(name, value), time.monotonic() - begin < 100), (0, True))
+        is_("%s: the first one is over" % name, stop.join() < 200, True)
         is_("%s: what comes of it" % name, sysctl("state"), "running\n" if name == "start" else "stopped\n")
     sysctl("start", "1")
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
@@ -192,12 +206,12 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         writer = subprocess.Popen(["sh", "-c", "exec 3>/proc/sys/net/http/stop; exec dd bs=1 count=1 status=none >&3"], stdin=subprocess.PIPE)
         writer.stdin.write(b"1")
         writer.stdin.close()
-        wait_until(lambda: sysctl("state") == "draining\n", 10)
+        wait_until(lambda: sysctl("state") == "draining\n")
         is_("%s: it waits" % number.name, (sysctl("state"), writer.poll()), ("draining\n", None))
         begin = time.monotonic()
         writer.send_signal(number)
         writer.wait()
-        is_("%s: a signal ends the wait" % number.name, (sysctl("state"), time.monotonic() - begin < 10), ("stopped\n", True))
+        is_("%s: a signal ends the wait" % number.name, (sysctl("state"), time.monotonic() - begin < 100), ("stopped\n", True))
     sysctl("start", "1")
 
 # ---- nobody who has connected is forgotten
@@ -236,16 +250,29 @@ if has_netem:
     # The SYN is there when the server is stopped, the last ACK is not: for less than the ten seconds
     # that it waits for, and longer than it takes a slow machine to look.
     subprocess.run(["ip", "netns", "exec", "client", "tc", "qdisc", "add", "dev", "client", "root", "netem", "delay", "6s"], check=True)
-    client = subprocess.Popen(["ip", "netns", "exec", "client", "curl", "-sS", "--max-time", "200", "http://192.0.2.1:%d/a.txt" % port], stdout=subprocess.PIPE)
     def half_open():
         return b"SYN-RECV" in subprocess.run(["ss", "-Htn", "state", "syn-recv", "sport", "=", ":%d" % port], stdout=subprocess.PIPE).stdout.replace(b"192.0.2.2", b"SYN-RECV")
-    true("a handshake is under way", wait_until(half_open, 60))
-    stop = Stop()
-    is_("it is under way when the server is stopped", (half_open(), sysctl("state")), (True, "draining\n"))
-    is_("the client is answered", client.communicate()[0], b"hello\n")
-    is_("the stop ends", stop.join() < 250, True)
+    def stopped_meanwhile():
+        """Whether a handshake was under way, and still was when the server was stopped, what the client got, and
+        whether the stop has ended; None if the machine took longer than the handshake."""
+        client = subprocess.Popen(["ip", "netns", "exec", "client", "curl", "-sS", "--max-time", "200", "http://192.0.2.1:%d/a.txt" % port], stdout=subprocess.PIPE)
+        seen = False
+        for _ in range(1000):
+            looked = time.monotonic()
+            if seen := half_open():
+                break
+        stop = Stop()
+        got = seen, half_open(), sysctl("state")
+        took = time.monotonic() - looked
+        got += client.communicate()[0], stop.join() < 250
+        sysctl("start", "1")
+        return got if took < 5.5 else None
+    for _ in range(10):
+        if got := stopped_meanwhile():
+            break
+        print("# once more: that took longer than the handshake")
+    is_("a handshake that is under way when the server is stopped comes to its end, and is answered", got, (True, True, "draining\n", b"hello\n", True))
     subprocess.run(["ip", "netns", "exec", "client", "tc", "qdisc", "del", "dev", "client", "root"], check=True)
-    sysctl("start", "1")
 
 # ---- a flood of SYNs
 
@@ -270,19 +297,28 @@ def half_open():
 # Somebody else is there, so that no failure to find them ends the handshakes.
 neighbours = "".join("neigh replace 192.0.2.%d lladdr 02:00:00:00:00:01 dev server\n" % (100 + n) for n in range(100))
 subprocess.run(["ip", "-batch", "-"], input=neighbours.encode(), check=True)
-subprocess.run(["ip", "netns", "exec", "client", "python3", "-c", flood, str(port)], check=True)
-true("handshakes that nobody ends are under way", wait_until(lambda: half_open() > 50, 10), half_open())
-with Connection(receive_buffer=32768) as slow:
-    slow.send(request("/6m"))
-    slow.more()
-    stop = Stop()
-    time.sleep(4)
-    is_("they are waited for", (half_open() > 50, stop.is_over()), (True, False))
-    true("for some seconds", wait_until(lambda: half_open() == 0, 30), half_open())
-    is_("but a response is waited for still", (stop.is_over(), slow.response().body == large), (False, True))
-seconds = stop.join()
-is_("the stop ends with that", 9 < seconds < 60, True)
-sysctl("start", "1")
+for _ in range(10):
+    subprocess.run(["ip", "netns", "exec", "client", "python3", "-c", flood, str(port)], check=True)
+    begun = wait_until(lambda: half_open() > 50, 10)
+    with Connection(receive_buffer=32768) as slow:
+        slow.send(request("/6m"))
+        slow.more()
+        stop = Stop()
+        time.sleep(4)
+        still = half_open() > 50, stop.is_over()
+        took = time.monotonic() - stop.began
+        gone = wait_until(lambda: half_open() == 0, 30)
+        waited, whole = stop.is_over(), slow.response().body == large
+    seconds = stop.join()
+    sysctl("start", "1")
+    # The ten seconds for which they are waited for.
+    if took < 9 or still == (True, False):
+        break
+    print("# once more: it took %.1f s to look" % took)
+is_("handshakes that nobody ends are under way, and are waited for", (begun, still), (True, (True, False)))
+true("for some seconds", gone, half_open())
+is_("but a response is waited for still", (waited, whole), (False, True))
+true("the stop ends with that", 9 < seconds < 250, seconds)
 
 # ---- beside a backing server
 
@@ -345,11 +381,12 @@ from http_client import *
 large = open(docroot.decode() + "/6m", "rb").read()
 sysctl("clientport", "0")
 sysctl("drain_timeout", "300")
+sysctl("send_timeout", "3600")
 with Connection(receive_buffer=32768) as c:
     c.send(request("/6m"))
     c.more()
     rmmod = subprocess.Popen(["rmmod", "rust_tux"])
-    true("its state can be read while it waits", wait_until(lambda: sysctl("state") == "draining\n", 10), sysctl("state"))
+    true("its state can be read while it waits", wait_until(lambda: sysctl("state") == "draining\n"), sysctl("state"))
     is_("and its counters", stat()["connections_open"], 1)
     time.sleep(0.5)
     is_("it waits", rmmod.poll(), None)
@@ -363,11 +400,12 @@ import subprocess
 from http_client import *
 
 sysctl("drain_timeout", "600")
+sysctl("send_timeout", "3600")
 with Connection(receive_buffer=32768) as c:
     c.send(request("/6m"))
     c.more()
     rmmod = subprocess.Popen(["rmmod", "rust_tux"])
-    true("rmmod waits", wait_until(lambda: sysctl("state") == "draining\n", 10), sysctl("state"))
+    true("rmmod waits", wait_until(lambda: sysctl("state") == "draining\n"), sysctl("state"))
     rmmod.send_signal(signal.SIGINT)
     rmmod.wait(100)
     is_("a signal ends the wait: the module goes", os.path.exists("/sys/module/rust_tux"), False)

@@ -7,7 +7,7 @@
 Mounts itself at DIRECTORY. In it are N.txt (its text is "file N") for each number N, big.bin of
 3,000,000 octets, and a directory d with the same files. While there is a file CONTROL, requests of
 the kinds that it names (lookup, getattr, open, read, release, readdir, or all) get no answer; when it
-goes, they are answered. It ends when it is unmounted, or when its connection is aborted.
+goes, they are answered. CONTROL.seen says what it has read there. It ends when it is unmounted, or when its connection is aborted.
 """
 
 import ctypes
@@ -94,6 +94,7 @@ def main():
     if libc.mount(b"test", os.fsencode(directory), b"fuse", 0, options):
         sys.exit("mount: " + os.strerror(ctypes.get_errno()))
     held = []
+    seen = None
 
     def reply(opcode, unique, node, body):
         result = answer(opcode, node, body)
@@ -115,6 +116,11 @@ def main():
                 withheld = file.read().split()
         except FileNotFoundError:
             withheld = []
+        if withheld != seen:
+            seen = withheld
+            with open(control + ".new", "w", encoding="ascii") as file:
+                file.write(" ".join(seen))
+            os.rename(control + ".new", control + ".seen")
         while held and not withheld:
             reply(*held.pop(0))
         for _ in range(256):
