@@ -57,10 +57,13 @@ def grown(before):
     return {name: now[name] - before[name] for name in now if name.startswith("handoff") and now[name] != before[name]}
 
 def check_grown(name, before, **wanted):
-    if not wait_until(lambda: grown(before) == wanted, 5):
+    if not wait_until(lambda: grown(before) == wanted, 20):
         is_(name, grown(before), wanted)
     else:
         ok(name)
+
+# However slow this machine is.
+set_all(header_timeout=3600, keepalive_timeout=3600)
 
 # ---- off
 
@@ -241,7 +244,7 @@ for address in "0.0.0.0", "::":
             c.send(request("/dyn?1"))
             if number % 3 == 0:
                 c.half_close()
-        wait_until(lambda: stat()["handoffs"] == before["handoffs"] + len(clients), 10)
+        wait_until(lambda: stat()["handoffs"] == before["handoffs"] + len(clients))
         dies.kill()
         got = [seen(c.response()) for c in clients]
         is_("%s: who was in the queue of the dead is answered" % address, [g and g["request"] for g in got], ["1"] * len(clients))
@@ -342,7 +345,7 @@ set_all(handoff_close=1)
 with Connection() as c:
     c.send(request("/dyn?1"))
     is_("the connection is closed, if so chosen", c.end(), "closed")
-set_all(handoff_close=0, handoff_timeout=30)
+set_all(handoff_close=0, handoff_timeout=3600)
 before = stat()
 with Connection() as c:
     c.send(request("/dyn?1"))
@@ -353,13 +356,13 @@ check_grown("and is counted", before, handoff_waited=1, handoffs=1, handoff_quer
 set_all(handoff_timeout=1)
 begun = time.monotonic()
 answer = who(once("/dyn?1"))
-true("a request waits no longer than it should", answer == 503 and 0.9 < time.monotonic() - begun < 6, answer, time.monotonic() - begun)
-set_all(handoff_timeout=30)
+true("a request waits no longer than it should", answer == 503 and 0.9 < time.monotonic() - begun < 50, answer, time.monotonic() - begun)
+set_all(handoff_timeout=3600)
 with Connection() as c:
     c.send(request("/dyn?1"))
     true("one waits", c.is_open(1))
     c.reset()
-true("one that has gone is forgotten", wait_until(lambda: stat()["connections_open"] == 0, 20))
+true("one that has gone is forgotten", wait_until(lambda: stat()["connections_open"] == 0))
 
 with Backing("--backlog", "3") as backing:
     is_("it answers", who(once("/dyn?1")), "backing")
@@ -370,13 +373,16 @@ with Backing("--backlog", "3") as backing:
         c = Connection()
         c.send(request("/dyn?1"))
         waiting.append(c)
+    def who_is_told():
+        return [c for c in waiting if select.select([c.socket], [], [], 0)[0]]
+    wait_until(lambda: len(who_is_told()) >= len(waiting) - 5)
     time.sleep(0.5)
-    told = [c for c in waiting if select.select([c.socket], [], [], 0)[0]]
+    told = who_is_told()
     answers = [who(c.response()) for c in told]
     # A thread may be in accept().
     true("a full queue is told of", set(answers) == {503} and len(waiting) - len(told) in (4, 5), answers, len(waiting) - len(told))
     is_("files are served meanwhile", who(once("/a.txt")), 200)
-    set_all(handoff_timeout=30)
+    set_all(handoff_timeout=3600)
     late = [Connection() for _ in range(5)]
     for c in late:
         c.send(request("/dyn?2"))
@@ -391,10 +397,11 @@ with Backing("--backlog", "3") as backing:
 with Backing("--backlog", "8") as backing:
     once("/dyn?1")
     backing.signal(signal.SIGSTOP)
+    before = stat()["handoffs"]
     waiting = [Connection() for _ in range(6)]
     for c in waiting:
         c.send(request("/dyn?1"))
-    time.sleep(0.3)
+    wait_until(lambda: stat()["handoffs"] == before + 6)
     backing.kill()
     is_("whoever is on the queue of a server that dies is told", {c.end() for c in waiting} <= {"reset", "closed"}, True)
     for c in waiting:
