@@ -83,7 +83,9 @@ for _ in range(4):
     if pid == 0:
         end = time.monotonic() + 4
         are_right = True
-        while time.monotonic() < end:
+        times = 0
+        while time.monotonic() < end or times == 0:
+            times += 1
             with Connection() as c:
                 are_right = ask(c, *range(MANY)) and are_right
         os._exit(not are_right)

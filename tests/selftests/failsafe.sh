@@ -9,7 +9,7 @@
 [ "$(nproc)" -ge 2 ] || skip_all "one processor"
 command -v chrt taskset >/dev/null || skip_all "no chrt"
 echo index >"$docroot/index.html"
-for i in {1..60}; do
+for i in {1..400}; do
 	echo "file $i" >"$docroot/$i.txt"
 done
 modprobe debugfs 2>/dev/null
@@ -42,7 +42,7 @@ class Hog:
 
     def __enter__(self):
         there = os.environ["tmp"] + "/hog"
-        loop = "echo >%s; while [ $SECONDS -lt 60 ]; do :; done" % there
+        loop = "echo >%s; while [ $SECONDS -lt 200 ]; do :; done" % there
         self.process = subprocess.Popen(["taskset", "-c", self.processor, "chrt", "-f", "50", "bash", "-c", loop])
         assert wait_until(lambda: os.path.exists(there))
         os.unlink(there)
@@ -57,15 +57,22 @@ def who(response):
         return "nobody"
     return "backing" if response.get("Server") == "backing" else response.status
 
-def once(target="/index.html", address="127.0.0.1"):
+def once(target="/index.html", address="127.0.0.1", seconds=patience):
     with Connection(address) as c:
         c.send(request(target))
-        c.socket.settimeout(quiet)
+        c.socket.settimeout(seconds)
         try:
             return who(c.response())
         except socket.timeout:
             return "silence"
 
+def soon(target, address="127.0.0.1"):
+    """The same, of who doesn't wait for long."""
+    return once(target, address, quiet)
+
+# However slow this machine is.
+sysctl("header_timeout", "3600")
+sysctl("keepalive_timeout", "3600")
 quiet = 5 if os.environ.get("RUST_TUX_KERNEL", "stock") != "stock" else 2  # seconds
 number = 0
 def cold():
@@ -94,28 +101,49 @@ is_("before: this server answers", (once(), once(cold()), trouble()), (200, 200,
 
 # ---- a worker is stalled
 
+def first_who_comes():
+    """What the first one gets; None if this machine has taken longer than it takes to notice."""
+    begin = time.monotonic()
+    waiting.send(request(cold()))
+    with Connection() as c:
+        c.send(request(cold()))
+        sent = time.monotonic() - begin
+        c.socket.settimeout(quiet)
+        try:
+            got = who(c.response())
+        except socket.timeout:
+            got = "silence"
+    return got if sent < 0.9 or got == "silence" else None
+
 with Backing("--epoll"):
-    with Connection() as before, Connection() as waiting:
-        before.send(request("/index.html"))
-        before.response()
-        with Hog():
-            time.sleep(0.5)
-            waiting.send(request(cold()))
-            counted = stat()
-            begin = time.monotonic()
-            is_("the first who comes waits", once(cold()), "silence")
-            wait_until(lambda: once(cold()) != "silence", 30)
-            seconds = time.monotonic() - begin
-            answers = [once(cold()) for _ in range(5)] + [once() for _ in range(5)]
-            is_("others are answered by the backing server", answers, ["backing"] * 10)
-            is_("after the limit, and not long after", 1 < seconds < 30, True)
-            now = stat()
-            is_("that can be seen", (now["failsafe"], now["failsafe_stalled_worker"] - counted["failsafe_stalled_worker"]), (1, 1))
-            true("and is counted", now["handoff_failsafe"] - counted["handoff_failsafe"] >= 10, now["handoff_failsafe"])
+    for _ in range(10):
+        with Connection() as before, Connection() as waiting:
             before.send(request("/index.html"))
-            is_("who was there before has what needs no worker", who(before.response()), 200)
-        is_("who had to wait is answered, when it is over", who(waiting.response()) in ("backing", 200), True)
-    true("it is over", wait_until(lambda: trouble() == 0, 10))
+            before.response()
+            with Hog():
+                time.sleep(0.5)
+                counted = stat()
+                begin = time.monotonic()
+                first = first_who_comes()
+                wait_until(lambda: soon(cold()) != "silence")
+                seconds = time.monotonic() - begin
+                answers = [once(cold()) for _ in range(5)] + [once() for _ in range(5)]
+                now = stat()
+                before.send(request("/index.html"))
+                hot = who(before.response())
+            after = who(waiting.response())
+        over = wait_until(lambda: trouble() == 0, 20)
+        if first is not None:
+            break
+        print("# once more: the first one came after a second")
+    is_("the first who comes waits", first, "silence")
+    is_("others are answered by the backing server", answers, ["backing"] * 10)
+    true("after the limit, and not long after", 1 < seconds < 60, seconds)
+    is_("that can be seen", (now["failsafe"], now["failsafe_stalled_worker"] - counted["failsafe_stalled_worker"]), (1, 1))
+    true("and is counted", now["handoff_failsafe"] - counted["handoff_failsafe"] >= 10, now["handoff_failsafe"])
+    is_("who was there before has what needs no worker", hot, 200)
+    is_("who had to wait is answered, when it is over", after in ("backing", 200), True)
+    true("it is over", over)
     is_("this server answers again", [once(cold()), once(), once()], [200] * 3)
 
     # ---- off
@@ -123,23 +151,22 @@ with Backing("--epoll"):
     sysctl("failsafe_timeout", "0")
     with Hog():
         time.sleep(0.5)
-        is_("switched off, all wait", [once(cold()), once(cold()), once(cold())], ["silence"] * 3)
+        is_("switched off, all wait", [soon(cold()), soon(cold()), soon(cold())], ["silence"] * 3)
         is_("and nothing says otherwise", trouble(), 0)
-    true("it goes on", wait_until(lambda: once(cold()) == 200, 20))
+    true("it goes on", wait_until(lambda: soon(cold()) == 200))
     sysctl("failsafe_timeout", "1")
 
 # ---- nobody is there who would help
 
 with Hog():
     time.sleep(0.5)
-    once(cold())
-    once(cold())
+    wait_until(lambda: soon(cold()) == 200)
     is_("without the backing server, another worker answers", [once(cold()), once()], [200, 200])
-true("it is over", wait_until(lambda: trouble() == 0, 10))
+true("it is over", wait_until(lambda: trouble() == 0, 20))
 sysctl("clientport", "0")
 with Hog():
     time.sleep(0.5)
-    is_("without a backing server nothing is switched over", ([once(cold()), once(cold()), once(cold())], trouble()), (["silence"] * 3, 0))
+    is_("without a backing server nothing is switched over", ([soon(cold()), soon(cold()), soon(cold())], trouble()), (["silence"] * 3, 0))
 sysctl("clientport", "8081")
 time.sleep(1)
 
@@ -244,7 +271,7 @@ if sys.argv[1] == "1" and fail_slab("skbuff_fclone_cache"):
         counted = stat()
         fail(100)
         waits.send(request("/1.txt"))
-        true("TCP gets no memory for a response: that is seen", wait_until(trouble, 10))
+        true("TCP gets no memory for a response: that is seen", wait_until(trouble, 30))
         is_("and the backing server answers", [once("/1.txt") for _ in range(3)], ["backing"] * 3)
         fail(0)
         is_("the response is sent when there is", who(waits.response()), 200)
@@ -295,7 +322,7 @@ for options in (), ("--address", "::"), ("--epoll", "--reuseport", "2"), ("--add
         with Hog() as hog:
             with Connection(address) as waiting:
                 waiting.send(request(cold()))
-                true("%s: the only worker is stalled, which is noticed" % label, wait_until(lambda: once(cold(), address) == "backing", 20))
+                true("%s: the only worker is stalled, which is noticed" % label, wait_until(lambda: soon(cold(), address) == "backing"))
                 counted = stat()
                 answers = [once(target, address) for _ in range(5) for target in ("/index.html", cold())]
                 is_("%s: the backing server answers" % label, answers, ["backing"] * 10)
@@ -319,7 +346,7 @@ for options in (), ("--address", "::"), ("--epoll", "--reuseport", "2"), ("--add
                     is_("%s: but for what needs no worker" % label, who(hot.response()), 200)
                     hog.__exit__()
                     is_("%s: all who wait are answered, when it is over" % label, [who(c.response()) for c in (waiting, late)], [200] * 2)
-    true("%s: it is over" % label, wait_until(lambda: trouble() == 0, 10))
+    true("%s: it is over" % label, wait_until(lambda: trouble() == 0, 20))
     is_("%s: this server answers again" % label, (once(address=address), once(cold(), address)), (200, 200))
 END_OF_PYTHON
 
@@ -331,11 +358,8 @@ python_checks <<'END_OF_PYTHON'
 import os
 import sys
 sys.path.insert(0, os.environ["tmp"])
-import failsafe
 from failsafe import *
 
-# To ask in vain must not take the time in which they would be noticed one by one.
-failsafe.quiet = 2
 sysctl("failsafe_timeout", "1")
 sysctl("clientport", "8081")
 is_("all of sixteen: before", once(cold()), 200)
@@ -343,11 +367,14 @@ with Backing("--epoll") as backing:
     for process in 0, backing.process.pid:
         os.sched_setscheduler(process, os.SCHED_FIFO, os.sched_param(60))
     with Hog(0), Hog(1):
-        true("all of sixteen are stalled, which is noticed", wait_until(lambda: [once(cold()) for _ in range(3)] == ["backing"] * 3, 20))
-        failsafe.quiet = quiet
+        # Not one by one: each takes a second.
+        vain = 0
+        while vain < 10 and [once(cold(), seconds=2) for _ in range(3)] != ["backing"] * 3:
+            vain += 1
+        true("all of sixteen are stalled, which is noticed", vain < 10)
         is_("all of sixteen: the backing server answers", [once(target) for _ in range(5) for target in ("/index.html", cold())], ["backing"] * 10)
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-true("all of sixteen: it is over", wait_until(lambda: trouble() == 0, 10))
+true("all of sixteen: it is over", wait_until(lambda: trouble() == 0, 20))
 is_("all of sixteen: this server answers again", (once(), once(cold())), (200, 200))
 END_OF_PYTHON
 done_testing
