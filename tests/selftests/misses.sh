@@ -200,7 +200,7 @@ with Stopped() as disk:
     began = time.monotonic()
     got = ends(crowd(20, lambda i: "/other/%d.txt" % (i + 1)))
     is_("nobody else waits for them", got, [(200, b"other %d\n" % (i + 1)) for i in range(20)])
-    true("not even for a moment", time.monotonic() - began < 10, time.monotonic() - began)
+    true("not even for a moment", time.monotonic() - began < 30, time.monotonic() - began)
 is_("all of them are right", ends(clients), [(200, b"file %d\n" % (i // 3 + 1)) for i in range(60)])
 is_("without another look-up", disk.more_lookups(), 0)
 
@@ -297,7 +297,7 @@ with Stopped() as disk:
     first.send(request("/one/4.bin"))
     true("the next one waits for one", wait_until(lambda: stat()["storage_waiting"] == 1 or disk.grown("storage_refused") != (0,)), stat())
     clients = crowd(20, "/one/4.bin")
-    wait_until(lambda: disk.asked()[1] + disk.grown("storage_refused")[0] >= 20, 10)
+    wait_until(lambda: disk.asked()[1] + disk.grown("storage_refused")[0] >= 20, 20)
     first.reset()
     time.sleep(0.5)
 # On a slow machine the disk may be silent for too long meanwhile.
@@ -317,17 +317,21 @@ with Stopped() as disk:
     true("20 who come later wait for a look-up of their own", disk.is_asked(2, MANY + 18), disk.asked())
     is_("with a work item each", stat()["storage_running"], disk.asked()[0])
     alike("all who came first are closed when their time is over", ends(clients), "reset")
-    is_("which is counted", disk.grown("timeout_send"), (MANY,))
+    counted = disk.grown("timeout_send")[0]
     alike("and so are the others", ends(later), "reset")
+    # On a slow machine the time of the others is over, too, when that is looked at.
+    true("which is counted", MANY <= counted <= MANY + 20, counted)
+    is_("once each", disk.grown("timeout_send"), (MANY + 20,))
     true("nobody is left", wait_until(lambda: stat()["connections_open"] == 0), stat())
     is_("but what the disk has", stat()["storage_abandoned"], disk.asked()[0])
     sysctl("max_connect", "20")
     time.sleep(3)
+    # These are answered.
+    sysctl("send_timeout", "120")
     third = crowd(20, "/one/5.bin")
     true("half of those who may come may wait for it",
          wait_until(lambda: (disk.grown("storage_refused")[0], sum(disk.asked())) == (10, MANY + 20 + 10)), disk.asked(), stat())
 sysctl("max_connect", "10000")
-sysctl("send_timeout", "120")
 got = ends(third)
 is_("the rest is told", (got.count((200, content("5.bin"))), [one[0] for one in got].count(503)), (10, 10))
 nothing_left("nothing is left when it is back")
