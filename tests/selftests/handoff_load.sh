@@ -7,6 +7,9 @@
 . "$(dirname "$0")/lib.sh"
 
 command -v nginx ab >/dev/null || skip_all "no nginx"
+# A connection that is forgotten, because there are too many like it, answers what is sent again
+# by a RST; and ab doesn't count such a request, and waits for ever.
+set_for_now /proc/sys/net/ipv4/tcp_max_tw_buckets 262144
 count=10000
 rounds=10
 if [ "${RUST_TUX_KERNEL:-stock}" != stock ]; then
@@ -45,20 +48,23 @@ start_server() {
 		[ -z "$group" ] || echo $BASHPID >$group/cgroup.procs
 		exec nginx -c "$tmp/nginx.conf"
 	)
-	wait_for 20 nc -z 127.0.0.1 8082 2>/dev/null
+	wait_for 100 nc -z 127.0.0.1 8082 2>/dev/null
 }
 stop_server() {
 	local pid
 	pid=$(cat "$tmp/nginx/pid") && kill "$pid"
-	wait_for 30 eval "! kill -0 $pid 2>/dev/null"
+	wait_for 100 eval "! kill -0 $pid 2>/dev/null"
 }
 
 sockets() {
 	awk '/^TCP:/ { print $3, $5 } /^TCP6:/ { print $3 }' /proc/net/sockstat /proc/net/sockstat6 |
 		tr '\n' ' '
 }
+as_before() {
+	[ "$(sockets)" = "$sockets_before" ]
+}
 no_sockets() {
-	[ -z "$(ss -Htan "sport = :$port or dport = :$port" | grep -vE 'TIME-WAIT|LISTEN')" ]
+	[ -z "$(ss -Htan exclude time-wait "sport = :$port or dport = :$port" | grep -vE 'TIME-WAIT|LISTEN')" ]
 }
 objects() {
 	awk -v cache="$1" '$1 == cache { print $2; seen = 1 } END { if (!seen) print 0 }' /proc/slabinfo
@@ -108,6 +114,7 @@ for listener in 8081 8082; do
 	done
 	hand_over "port $listener, $count times" /other.html "$count"
 	check "port $listener: no socket is left" wait_for 60 no_sockets
+	wait_for 20 as_before
 	is "port $listener: sockets in use" "$(sockets)" "$sockets_before"
 	shrink
 	for cache in "${!objects_before[@]}"; do
@@ -176,7 +183,7 @@ for round in $(seq $rounds); do
 	0) stop_server && start_server ;;
 	1) kill -HUP "$(cat "$tmp/nginx/pid")" ;;
 	esac
-	timeout 60 rmmod rust_tux || failed=$((failed + 1))
+	timeout 200 rmmod rust_tux || failed=$((failed + 1))
 	try_load || failed=$((failed + 1))
 	sysctl_set clientport $((8081 + round % 2))
 done
