@@ -14,7 +14,7 @@ echo index >"$docroot/index.html"
 head -c 1000000 /dev/urandom >"$docroot/1m.bin"
 
 load threads=0
-ab -q -k -r -c 8 -n 1000000 -t 60 "$url/" >"$tmp/ab" 2>&1 &
+ab -q -k -r -c 8 -t 900 -n 1000000 "$url/" >"$tmp/ab" 2>&1 &
 load=$!
 for round in $(seq $rounds); do
 	check "round $round: CPU 1 goes" eval "echo 0 >$online"
@@ -24,7 +24,7 @@ for round in $(seq $rounds); do
 	check "round $round: CPU 1 comes back" eval "echo 1 >$online"
 	# Connections of both CPUs.
 	for cpu in 0 1; do
-		is "round $round: served from CPU $cpu" "$(taskset -c $cpu curl -sS --max-time 30 "$url/")" index
+		is "round $round: served from CPU $cpu" "$(taskset -c $cpu curl -sS --max-time "$patience" "$url/")" index
 	done
 done
 kill -INT "$load"
@@ -39,7 +39,7 @@ is "one CPU: as many workers" "$(pgrep -c '^rust_tux/')" 1
 is "one CPU: served" "$(get /)" index
 echo 1 >$online
 for cpu in 0 1; do
-	is "two CPUs, one worker: served from CPU $cpu" "$(taskset -c $cpu curl -sS --max-time 30 "$url/")" index
+	is "two CPUs, one worker: served from CPU $cpu" "$(taskset -c $cpu curl -sS --max-time "$patience" "$url/")" index
 done
 sysctl_set stop 1
 sysctl_set start 1

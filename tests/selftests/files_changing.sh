@@ -53,7 +53,7 @@ slow() {
 	rm -f "$tmp/begun" "$tmp/go" "$tmp/verdict"
 	python3 "$tmp/slow.py" "$port" "$1" "$tmp" &
 	slow=$!
-	wait_for 30 [ -e "$tmp/begun" ] || not_ok "the download of $1 has begun"
+	wait_for 60 [ -e "$tmp/begun" ] || not_ok "the download of $1 has begun"
 }
 
 finish() {
@@ -139,6 +139,8 @@ all() {
 }
 
 load
+# A client that reads on when it is told to is not too slow.
+sysctl_set send_timeout 3600
 
 all tmpfs "$docroot" ""
 is "tmpfs: the server goes on" "$(status /file.bin)" 404

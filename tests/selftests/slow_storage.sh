@@ -69,12 +69,12 @@ count() {
 # goes_on NAME: hot files are served, and fast enough that nobody waited.
 goes_on() {
 	local got
-	got=$(for _ in {1..4}; do get /hot.txt --max-time 10 || echo "no answer"; done | sort | uniq -c | tr -s ' \n' ' ')
+	got=$(for _ in {1..4}; do get /hot.txt --max-time 40 || echo "no answer"; done | sort | uniq -c | tr -s ' \n' ' ')
 	is "$1" "$got" " 4 hot "
 }
 
 load threads=1
-sysctl_set send_timeout 120
+sysctl_set send_timeout 300
 is "before" "$(get /disk/a/b/c/1.txt)" "file 1"
 
 # ---- a name, and a file, that must be read --------------------------------------
@@ -83,7 +83,7 @@ cold
 stall
 pids=()
 for i in {1..23}; do
-	get "/disk/a/b/c/$i.txt" --max-time 200 >"$tmp/got.$i" &
+	get "/disk/a/b/c/$i.txt" --max-time 400 >"$tmp/got.$i" &
 	pids+=($!)
 done
 goes_on "a name that waits for the disk holds nobody else up"
@@ -102,11 +102,11 @@ cold
 stat "$docroot/disk/big.bin" >/dev/null
 cat "$docroot/disk/a/b/c/1.txt" >/dev/null
 stall
-get /disk/big.bin --max-time 200 >"$tmp/got.big" &
+get /disk/big.bin --max-time 400 >"$tmp/got.big" &
 big=$!
 goes_on "octets that wait for the disk hold nobody else up"
-is "what is in memory of that disk is served" "$(get /disk/a/b/c/1.txt --max-time 10)" "file 1"
-is "and its head" "$(status /disk/big.bin --head --max-time 10)" 200
+is "what is in memory of that disk is served" "$(get /disk/a/b/c/1.txt --max-time 60)" "file 1"
+is "and its head" "$(status /disk/big.bin --head --max-time 60)" 200
 resume
 wait $big
 check "the file is whole when the disk is back" cmp "$tmp/got.big" "$tmp/big.bin"
@@ -115,7 +115,7 @@ check "the file is whole when the disk is back" cmp "$tmp/got.big" "$tmp/big.bin
 cold
 stat "$docroot/disk/a/b/c/24.txt" >/dev/null
 stall
-get /disk/a/b/c/24.txt --max-time 200 >"$tmp/got.acl" &
+get /disk/a/b/c/24.txt --max-time 400 >"$tmp/got.acl" &
 acl=$!
 goes_on "an access control list that waits for the disk holds nobody else up"
 resume
@@ -126,7 +126,7 @@ if [ $has_verity = 0 ]; then
 	cold
 	stat "$docroot/disk/verity.txt" >/dev/null
 	stall
-	get /disk/verity.txt --max-time 200 >"$tmp/got.verity" &
+	get /disk/verity.txt --max-time 400 >"$tmp/got.verity" &
 	verity=$!
 	goes_on "a hash tree that waits for the disk holds nobody else up"
 	resume
@@ -153,12 +153,12 @@ get /disk/a/b/c/9.txt --max-time 60 >/dev/null 2>&1
 	not_ok "the time limit of a response holds while the disk is waited for"
 goes_on "a response that was given up"
 resume
-sysctl_set send_timeout 120
+sysctl_set send_timeout 300
 is "the disk is back" "$(get /disk/a/b/c/9.txt)" "file 9"
 
 cold
 stall
-get /disk/a/b/c/10.txt --max-time 200 >/dev/null 2>&1 &
+get /disk/a/b/c/10.txt --max-time 400 >/dev/null 2>&1 &
 client=$!
 sleep 1
 sysctl_set stop 1 &
@@ -174,7 +174,7 @@ is "started again" "$(get /disk/a/b/c/10.txt)" "file 10"
 
 cold
 if fsfreeze -f "$docroot/disk" 2>/dev/null; then
-	is "a frozen file system is read from" "$(get /disk/a/b/c/3.txt --max-time 20)" "file 3"
+	is "a frozen file system is read from" "$(get /disk/a/b/c/3.txt --max-time 60)" "file 3"
 	goes_on "a frozen file system"
 	fsfreeze -u "$docroot/disk"
 else
@@ -192,13 +192,13 @@ mount -o remount,ro "$docroot/disk"
 cold
 stat "$docroot/disk/big.bin" >/dev/null
 reload "0 $sectors error"
-code=$(status /disk/a/b/c/11.txt --max-time 20 2>/dev/null)
+code=$(status /disk/a/b/c/11.txt --max-time 60 2>/dev/null)
 is "a name on a disk that fails: the client is told, and does not wait" "$code" 500
-code=$(timeout 20 curl -sS -o "$tmp/got" -w '%{http_code}' "$url/disk/big.bin" 2>"$tmp/error")
+code=$(timeout 60 curl -sS -o "$tmp/got" -w '%{http_code}' "$url/disk/big.bin" 2>"$tmp/error")
 is "octets on a disk that fails: the client is told, and does not wait" "$code" 500
 sysctl_set error_pages 500=/disk/big.bin
 before=$(count read_errors)
-code=$(timeout 20 curl -sS -o "$tmp/got" -w '%{http_code}' "$url/disk/big.bin" 2>"$tmp/error")
+code=$(timeout 60 curl -sS -o "$tmp/got" -w '%{http_code}' "$url/disk/big.bin" 2>"$tmp/error")
 is "an error page on a disk that fails is not tried instead" "$code, $(count read_errors)" "500, $((before + 1))"
 goes_on "a disk that fails"
 reload "0 $sectors linear $RUST_TUX_SCRATCH 0"
@@ -213,7 +213,7 @@ if [ -n "$extent" ]; then
 	reload "0 $bad linear $RUST_TUX_SCRATCH 0
 $bad 8 error
 $((bad + 8)) $((sectors - bad - 8)) linear $RUST_TUX_SCRATCH $((bad + 8))"
-	timeout 60 curl -sS -o "$tmp/got" "$url/disk/big.bin" 2>"$tmp/error"
+	timeout 100 curl -sS -o "$tmp/got" "$url/disk/big.bin" 2>"$tmp/error"
 	result=$?
 	isnt_like "a bad sector: the client can tell" "$result" "^(0|124)$"
 	octets=$(stat -c %s "$tmp/got")

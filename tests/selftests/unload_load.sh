@@ -23,6 +23,9 @@ sockets() {
 	awk '/^TCP:/ { print $3, $5 } /^TCP6:/ { print $3 }' /proc/net/sockstat /proc/net/sockstat6 |
 		tr '\n' ' '
 }
+as_before() {
+	[ "$(sockets)" = "$sockets_before" ]
+}
 # no_sockets: nothing of the server's port but TIME-WAIT.
 no_sockets() {
 	[ -z "$(ss -Htan "sport = :$port or dport = :$port" | grep -v TIME-WAIT)" ]
@@ -92,6 +95,7 @@ storm() {
 }
 drained() {
 	check "$1: no socket is left" wait_for 60 no_sockets
+	wait_for 20 as_before
 	is "$1: sockets in use" "$(sockets)" "$sockets_before"
 }
 
@@ -103,7 +107,7 @@ cycles() {
 		# Some clients never come to an end.
 		sysctl_set drain_timeout $((round % 2)) || failed=$((failed + 1))
 		sleep "0.$((round % 5 + 1))"
-		timeout 60 rmmod rust_tux || failed=$((failed + 1))
+		timeout 200 rmmod rust_tux || failed=$((failed + 1))
 	done
 	is "$1: $2 times" "$failed failed" "0 failed"
 }
@@ -146,7 +150,7 @@ end_clients
 serves() {
 	[ "$(get / 2>/dev/null)" = index ]
 }
-check "it serves afterwards, though its own socket was destroyed" wait_for 10 serves
+check "it serves afterwards, though its own socket was destroyed" wait_for 30 serves
 sysctl_set stop 1
 drained "stopped"
 unload
