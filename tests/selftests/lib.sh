@@ -89,7 +89,7 @@ module=${RUST_TUX_MODULE:-$selftests/../../build/module/rust-tux.ko}
 port=8080
 # Seconds that a Python program may run, less than the whole test may.
 python_limit=600
-[ "${RUST_TUX_KERNEL:-stock}" = stock ] || python_limit=1200
+[ "${RUST_TUX_KERNEL:-stock}" = stock ] || python_limit=1500
 # shellcheck disable=SC2034
 url=http://127.0.0.1:$port
 # Seconds in which the server has answered, however slow the machine is.
