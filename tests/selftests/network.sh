@@ -27,6 +27,8 @@ fetch() {
 if set_for_now /proc/sys/net/ipv4/tcp_rto_max_ms 5000; then
 	in_client sh -c "echo 5000 >/proc/sys/net/ipv4/tcp_rto_max_ms"
 fi
+# A connection that is closed is given up at the first time-out of that length, unless this is set.
+set_for_now /proc/sys/net/ipv4/tcp_orphan_retries 100
 load
 sysctl_set linger_timeout 2
 sysctl_set header_timeout 3600
