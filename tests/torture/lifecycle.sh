@@ -4,7 +4,7 @@
 # The module comes and goes, the server is stopped and started by several at
 # once, while thousands of connections are in every state, sockets are destroyed,
 # others want the port, listen beside it, or are handed connections. How many
-# rounds there were is printed: a thousand take hours where processors are
+# rounds there were is printed: a thousand take an hour and more where processors are
 # emulated and shared.
 
 . "$(dirname "$0")/lib.sh"
