@@ -224,30 +224,6 @@ for round in range(50):
         while c.more():
             pass
 served("requests with octets changed by chance")
-
-# A local client that splices can write the octets of a request while the server reads them: it must see one request, not two.
-put("a/file", b"A" * 100)
-put("b/file", b"B" * 100)
-page = os.path.join(os.environb[b"tmp"], b"page")
-with open(page, "wb") as file:
-    file.write(request("/a/file") + b"\0" * 4096)
-writer = os.fork()
-if writer == 0:
-    import mmap
-    with open(page, "r+b") as file, mmap.mmap(file.fileno(), 4096) as octets:
-        while os.getppid() != 1:
-            octets[5:6] = b"b"
-            octets[5:6] = b"a"
-got = set()
-with open(page, "rb") as file:
-    for _ in range(300):
-        with Connection() as c:
-            os.sendfile(c.socket.fileno(), file.fileno(), 0, len(request("/a/file")))
-            r = c.response()
-            got.add((r.status, r.body))
-os.kill(writer, 9)
-os.waitpid(writer, 0)
-is_("a request that changes while it is read is one or the other", got - {(200, b"A" * 100), (200, b"B" * 100)}, set())
 END_OF_PYTHON
 
 # HP's server could not be removed while it was busy, Solaris wanted a reboot for a setting.
