@@ -38,5 +38,7 @@ pub(crate) mod socket;
 pub(crate) mod stream;
 #[path = "../../src/linux/time.rs"]
 pub(crate) mod time;
+#[path = "../../src/linux/try_lock.rs"]
+pub(crate) mod try_lock;
 #[path = "../../src/linux/workqueue.rs"]
 pub(crate) mod workqueue;

@@ -159,6 +159,8 @@ pub mod time {
 /// Types.
 pub mod types {
     pub type NotThreadSafe = core::marker::PhantomData<*mut ()>;
+    #[allow(non_upper_case_globals, reason = "as in the kernel crate")]
+    pub const NotThreadSafe: NotThreadSafe = core::marker::PhantomData;
 }
 
 /// Files of text.
