@@ -17,7 +17,9 @@ if [ $((TEST_SEED % 2)) = 1 ]; then
 	export backing=8081
 	sysctl_set clientport $backing
 fi
+clients_come
 run connections
+clients_wrote_nothing
 was_fast
 still_serves
 unload

@@ -39,7 +39,9 @@ for name in file dir/ dir none; do
 	sed -E "s|^> (GET\|HEAD) / HTTP/1\.0|> \1 /$name HTTP/1.1\n> Host: a|" \
 		"$torture"/../corpus/{range,conditional,accept_encoding}.txt >"$tmp/of-${name//\//-}.txt"
 done
+clients_come
 run fuzzer "$torture"/../corpus/*.txt "$tmp"/of-*.txt
+clients_wrote_nothing
 was_fast
 still_serves
 done_torturing

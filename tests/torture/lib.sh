@@ -32,6 +32,8 @@
 #   piece_of_disk OFFSET SIZE   sets $piece to a device with that piece of the
 #                    scratch disk, in GiB: who has mounted all of it has it alone
 #   was_fast         requests have been answered in softirq
+#   clients_come, clients_wrote_nothing   between them nothing of the module's comes
+#                    into the kernel's log: no client can make it write there
 #   still_serves     the index is served within 10 s, and no connection, request
 #                    or work item stays behind
 #   must_set_for_now FILE VALUE   set_for_now, which has to succeed
@@ -114,6 +116,14 @@ was_fast() {
 	read -r requests fast < <(awk '{ n[$1] = $2 } END { print n["requests"], n["fastpath_answered"] }' /proc/net/http/stat)
 	echo "# $fast of $requests requests were answered in softirq"
 	check "requests were answered in softirq" test "$fast" -gt 0
+}
+
+clients_come() {
+	kernel_log_mark "clients $$"
+}
+
+clients_wrote_nothing() {
+	is "no client makes the module write into the kernel's log" "$(kernel_log_since "clients $$" rust_tux)" ""
 }
 
 nothing_is_open() {
