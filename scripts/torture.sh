@@ -103,5 +103,9 @@ for machine in "${machines[@]}"; do
 	rm "$tap.one"
 done
 cat "$build/torture.txt"
+if [ $((passed + failed)) = 0 ]; then
+	echo "not ok - no campaign was run"
+	failed=1
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
