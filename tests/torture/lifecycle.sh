@@ -134,7 +134,7 @@ else
 fi
 
 torture_begin=$EPOCHSECONDS
-rounds=0 stolen=0 largest=0 failures=$tap_failed before=$(starts)
+rounds=0 stolen=0 largest=0 kills=0 destroyed=0 failures=$tap_failed before=$(starts)
 # Where the time goes, in microseconds.
 coming=0 there=0 going=0
 lap() {
@@ -177,6 +177,8 @@ while time_is_left && [ "$tap_failed" = "$failures" ]; do
 		background on.kill ss -K "sport = :$port"
 		background on.kill ss -K -l "sport = :$port"
 		sleep 0.4
+		destroyed=$((destroyed + $(awk '$1 == "listener_repairs" { print $2 }' /proc/net/http/stat)))
+		kills=$((kills + 1))
 		;;
 	many)
 		# As many as come in a part of the time: one round has the most of it.
@@ -223,6 +225,8 @@ echo "# ms of a round: $((coming / (rounds + 1) / 1000)) until it serves, $((the
 started=$(($(starts) - before))
 operations_done $((rounds + started))
 echo "# rounds: $rounds, in them $started starts, the port was another's $stolen times, $largest connections at once"
+echo "# listening sockets that were destroyed, and made again: $destroyed in $kills rounds"
+[ "$kills" -lt 10 ] || isnt_like "listening sockets were destroyed" "$destroyed" '^0$'
 for n in 1 2; do
 	wait "${crowds[$((n - 1))]}" || not_ok "crowd $n ends well" "$(tail -n 5 "$tmp/crowd.$n")"
 	sed -n 's/^# [0-9]/&/p' "$tmp/crowd.$n"
