@@ -261,6 +261,11 @@ for kind in read write; do
 	wait $holder 2>/dev/null
 done
 
+exec 8<"$docroot/leased"
+check "somebody has a lock" flock --exclusive --nonblock 8
+is "which is no hindrance" "$(get /leased)" leased
+exec 8<&-
+
 # ---- directories that are moved out and in while they are walked --------------------
 
 # From inside, up/secret is inside/secret; from where the directory is moved to, it would be
