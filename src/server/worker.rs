@@ -5,7 +5,10 @@
 //! A worker waits for nothing but its queue. What a turn is, is in `turn.rs`.
 
 use super::config::Config;
-use super::connection::Connection;
+use super::connection::{
+    Connection,
+    Phase, //
+};
 use super::shared::Shared;
 use super::stats::{
     Counter,
@@ -325,8 +328,13 @@ impl Worker {
         let (is_unread, is_under_way) = match sock.lock(may_sleep) {
             Some(mut locked) => {
                 let (state, stream) = locked.parts();
-                let phase = &state.phase;
-                (phase.is_unread(), phase.is_under_way(&stream))
+                let is_unread = state.phase.is_unread();
+                let is_under_way = state.phase.is_under_way(&stream);
+                if is_unread {
+                    // What comes from here on stays unread: softirq might begin to answer it.
+                    state.phase = Phase::HandingOver(Reason::Idle, None);
+                }
+                (is_unread, is_under_way)
             }
             None => (false, false),
         };
