@@ -60,9 +60,6 @@ unsafe impl Sync for Root {}
 pub(crate) enum Lookup {
     /// The answer comes from the dentry cache, or not at all.
     Cached,
-    /// As a lookup that may block, but a symbolic link at the end is not followed: for a name
-    /// beside one that was found in the memory of a file system that has no other.
-    Beside,
     /// The file system may be asked, and may wait for a disk or for another machine.
     MayBlock,
 }
@@ -104,26 +101,20 @@ impl Root {
             return Ok(Some(Path { path: self.path }));
         }
 
-        let confined = bindings::LOOKUP_IN_ROOT | bindings::LOOKUP_NO_MAGICLINKS;
-        // A walk that ends in the root of a mount would have the file system look at it anew (NFS,
-        // 9p), and wait for that, also if it is to stay in the cache. What is not waited for is not
-        // looked at, as with umount().
-        let at_once = confined | bindings::LOOKUP_MOUNTPOINT;
+        let confined =
+            bindings::LOOKUP_IN_ROOT | bindings::LOOKUP_NO_MAGICLINKS | bindings::LOOKUP_FOLLOW;
         match mode {
             Lookup::Cached => {
-                let flags = at_once | bindings::LOOKUP_FOLLOW | bindings::LOOKUP_CACHED;
+                // A walk that ends in the root of a mount would have the file system look at it
+                // anew (NFS, 9p), and wait for that, also if it is to stay in the cache. What is
+                // not waited for is not looked at, as with umount().
+                let flags = confined | bindings::LOOKUP_MOUNTPOINT | bindings::LOOKUP_CACHED;
                 // SAFETY: By the type invariant the path is valid; the only caller may sleep.
                 unsafe { walk(&self.path, name, flags) }
             }
-            Lookup::Beside => {
-                // SAFETY: As above.
-                let found = unsafe { walk(&self.path, name, at_once) };
-                Ok(found?.filter(|path| !path.is_link()))
-            }
             Lookup::MayBlock => {
-                let flags = confined | bindings::LOOKUP_FOLLOW;
                 // SAFETY: As above.
-                unsafe { walk_undisturbed(&self.path, name, flags) }
+                unsafe { walk_undisturbed(&self.path, name, confined) }
             }
         }
     }
@@ -252,6 +243,40 @@ impl Path {
         match unsafe { walk_undisturbed(&self.path, name, flags) } {
             Err(error) if error == ELOOP || error == EXDEV => Ok(None),
             found => found,
+        }
+    }
+
+    /// Whether it has nothing of that `name`, a single segment, which the dentry cache doesn't know
+    /// of: a file system without other memory than the machine's has all its names there. False if
+    /// this isn't one, or if it can't be told.
+    ///
+    /// The file system isn't asked: that takes the directory's lock, which somebody may have who
+    /// lists the directory into memory that is a file on FUSE.
+    pub(crate) fn lacks(&self, name: &CStr, _context: &MaySleep) -> bool {
+        if !self.is_in_memory() {
+            return false;
+        }
+        if self.kind() != Kind::Directory {
+            return true;
+        }
+        // SAFETY: By the type invariant the path is valid and has an inode.
+        let may_search =
+            unsafe { check_permission(&self.path, bindings::MAY_EXEC, Lookup::Cached) };
+        if may_search != Ok(true) {
+            return false;
+        }
+        // SAFETY: `name` ends in NUL, and lives until it has been looked up.
+        let mut name = unsafe { bindings::QSTR(name.as_char_ptr()) };
+        // SAFETY: By the type invariant the directory is valid; this may sleep.
+        let found = unsafe { bindings::try_lookup_noperm(&mut name, self.path.dentry) };
+        match from_err_ptr(found).map(NonNull::new) {
+            Ok(Some(dentry)) => {
+                // SAFETY: The reference is ours; this may sleep.
+                unsafe { bindings::dput(dentry.as_ptr()) };
+                false
+            }
+            Ok(None) => true,
+            Err(_) => false,
         }
     }
 
@@ -416,11 +441,6 @@ impl Path {
         Kind::of(self.mode())
     }
 
-    /// Whether it is a symbolic link.
-    fn is_link(&self) -> bool {
-        u32::from(self.mode()) & bindings::S_IFMT == bindings::S_IFLNK
-    }
-
     /// Type and permission bits.
     fn mode(&self) -> u16 {
         // SAFETY: By the type invariant the dentry is valid.
@@ -442,7 +462,7 @@ pub(super) unsafe fn check_permission(
     mode: Lookup,
 ) -> Result<bool> {
     let result = match mode {
-        Lookup::Beside | Lookup::MayBlock => {
+        Lookup::MayBlock => {
             // SAFETY: By the safety requirements.
             to_result(unsafe { bindings::path_permission(path, mask as c_int) })
         }

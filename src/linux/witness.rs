@@ -208,7 +208,7 @@ impl Root {
             | bindings::LOOKUP_MOUNTPOINT;
         let flags = match mode {
             Lookup::Cached => straight | bindings::LOOKUP_CACHED,
-            Lookup::Beside | Lookup::MayBlock => straight,
+            Lookup::MayBlock => straight,
         };
         // SAFETY: The path of a root is valid; the only caller may sleep.
         match unsafe { walk(&self.path, name, flags) } {
@@ -264,15 +264,33 @@ impl Witness {
         _context: &MaySleep,
     ) -> Result<bool> {
         let directory = self.directory.as_ptr();
-        let may_ask = self.is_in_memory || mode != Lookup::Cached;
         // SAFETY: `name` ends in NUL, and lives until it has been looked up.
         let mut name = unsafe { bindings::QSTR(name.as_char_ptr()) };
-        let dentry = if may_ask {
-            // SAFETY: By the type invariant the directory is held; this may sleep.
-            unsafe { bindings::lookup_noperm_unlocked(&mut name, directory) }
-        } else {
-            // SAFETY: As above.
-            unsafe { bindings::try_lookup_noperm(&mut name, directory) }
+        let dentry = match mode {
+            Lookup::MayBlock => {
+                // SAFETY: By the type invariant the directory is held; this may sleep.
+                unsafe { bindings::lookup_noperm_unlocked(&mut name, directory) }
+            }
+            Lookup::Cached if self.is_in_memory => {
+                // What there isn't is not in the dentry cache there. To put it there takes the
+                // lock, which isn't waited for: see `Path::lacks()`.
+                //
+                // SAFETY: As above.
+                let inode = unsafe { inode_of(directory) };
+                // SAFETY: The dentry keeps the inode.
+                if unsafe { bindings::inode_trylock_shared(inode.as_ptr()) } == 0 {
+                    return Ok(false);
+                }
+                // SAFETY: As above, and the lock was taken.
+                let dentry = unsafe { bindings::lookup_noperm(&mut name, directory) };
+                // SAFETY: As above.
+                unsafe { bindings::inode_unlock_shared(inode.as_ptr()) };
+                dentry
+            }
+            Lookup::Cached => {
+                // SAFETY: By the type invariant the directory is held; this may sleep.
+                unsafe { bindings::try_lookup_noperm(&mut name, directory) }
+            }
         };
         let Some(dentry) = NonNull::new(from_err_ptr(dentry)?) else {
             return Ok(false);

@@ -37,6 +37,7 @@ use crate::linux::stat::{
     Kind, //
 };
 use crate::linux::witness::Witness;
+use core::ops::Range;
 use kernel::prelude::*;
 use kernel::str::CStr;
 use kernel::sync::Arc;
@@ -320,19 +321,20 @@ fn absent(
         return None;
     }
     let (base, prefix) = deepest(root, query, buffer, may_sleep)?;
-    if !base.is_in_memory() {
-        return None;
-    }
     let rest = query.path.name.get(prefix..)?;
     let rest = rest.strip_prefix(b"/").unwrap_or(rest);
-    for (to, from) in buffer.iter_mut().zip([rest, b"\0"].into_iter().flatten()) {
+    let segment = rest.split(|octet| *octet == b'/').next()?;
+    if segment.is_empty() {
+        return None;
+    }
+    let octets = [segment, b"\0"].into_iter().flatten();
+    for (to, from) in buffer.iter_mut().zip(octets) {
         *to = *from;
     }
-    let rest = buffer.get(..rest.len().saturating_add(1))?;
-    let rest = CStr::from_bytes_with_nul(rest).ok()?;
-    let found = base.lookup_within(rest, may_sleep);
-    let is_absent = |error: &Error| *error == ENOENT || *error == ENOTDIR;
-    found.err().filter(is_absent).map(refusal)
+    let segment = buffer.get(..segment.len().saturating_add(1))?;
+    let segment = CStr::from_bytes_with_nul(segment).ok()?;
+    base.lacks(segment, may_sleep)
+        .then_some(Resolution::NotFound)
 }
 
 /// Looks up once more what `query` has led to, and caches it, if it can be told how long that will
@@ -427,15 +429,6 @@ fn segments(name: &[u8], count: usize) -> usize {
     len
 }
 
-/// How a name beside `file` is looked up. tmpfs doesn't keep in mind which names there are not, and
-/// need not wait to know.
-fn beside(reach: Reach<'_>, file: &Path) -> Lookup {
-    match reach {
-        Reach::Cached if file.is_in_memory() => Lookup::Beside,
-        reach => reach.mode(),
-    }
-}
-
 /// What an error of a lookup means for the client.
 fn refusal(error: Error) -> Resolution {
     if error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG || error == ELOOP {
@@ -479,7 +472,7 @@ impl<const TRACED: bool> Names<'_, TRACED> {
             }
             match self.sibling(parts, coding, &found, &attributes) {
                 // None, or none that may be served now: the client gets what there is.
-                Err(error) if TRACED && error == ENOENT => self.note_absent(&found),
+                Err(error) if TRACED && error == ENOENT => self.note_absent(),
                 Err(_) | Ok(Some(Resolution::Busy)) => self.trace = None,
                 found => return found,
             }
@@ -504,25 +497,63 @@ impl<const TRACED: bool> Names<'_, TRACED> {
             // What can't be traced is not kept.
             return Ok(None);
         }
-        let Some(found) = self.find(parts, Coding::Identity, self.reach.mode())? else {
+        let Some(found) = self.find(parts, Coding::Identity)? else {
             return Ok(None);
         };
         let attributes = found.attributes(self.may_sleep)?;
         Ok(Some((found, attributes)))
     }
 
-    /// Takes note that there is no file of the name that was looked up last, beside `file`.
-    #[inline(never)]
-    fn note_absent(&mut self, file: &Path) {
-        let Some(trace) = &mut self.trace else {
-            return;
-        };
-        let mode = beside(self.reach, file);
+    /// Where in the buffer the last segment is of the name that was looked up last, with its NUL.
+    fn last_segment(&self) -> Range<usize> {
         let name = self.buffer.split(|octet| *octet == 0).next().unwrap_or(&[]);
         let segment = name.rsplit(|octet| *octet == b'/').next().unwrap_or(&[]);
         let start = name.len().saturating_sub(segment.len());
-        let end = name.len().saturating_add(1);
+        start..name.len().saturating_add(1)
+    }
+
+    /// Whether there is no file of the name that was looked up last, beside `file`, and was not in
+    /// the dentry cache. tmpfs doesn't keep in mind which names there are not.
+    #[inline(never)]
+    fn is_absent(&mut self, file: &Path) -> bool {
+        if !matches!(self.reach, Reach::Cached) || !file.is_in_memory() {
+            return false;
+        }
+        let Range { start, end } = self.last_segment();
+        let slash = start.checked_sub(1);
+        let directory = match slash {
+            Some(slash) => {
+                if let Some(octet) = self.buffer.get_mut(slash) {
+                    *octet = 0;
+                }
+                let name = self.buffer.get(..start).unwrap_or(b"\0");
+                CStr::from_bytes_with_nul(name).unwrap_or(c"")
+            }
+            None => c"",
+        };
+        // The file may have been found by a link: it is the directory of the name that counts.
+        let directory = self.root.lookup(directory, Lookup::Cached, self.may_sleep);
         let segment = self.buffer.get(start..end).unwrap_or(&[]);
+        let segment = CStr::from_bytes_with_nul(segment);
+        let is_absent = match (directory, segment) {
+            (Ok(Some(directory)), Ok(segment)) => directory.lacks(segment, self.may_sleep),
+            _ => false,
+        };
+        if let Some(octet) = slash.and_then(|slash| self.buffer.get_mut(slash)) {
+            *octet = b'/';
+        }
+        is_absent
+    }
+
+    /// Takes note that there is no file of the name that was looked up last.
+    #[inline(never)]
+    fn note_absent(&mut self) {
+        let segment = self.last_segment();
+        let mode = self.reach.mode();
+        let Some(trace) = &mut self.trace else {
+            return;
+        };
+        let segment = self.buffer.get(segment).unwrap_or(&[]);
         let is_noted = CStr::from_bytes_with_nul(segment)
             .is_ok_and(|name| trace.witness.add_absent(name, mode, self.may_sleep) == Ok(true));
         if !is_noted {
@@ -540,9 +571,12 @@ impl<const TRACED: bool> Names<'_, TRACED> {
         file: &Path,
         of_file: &Attributes,
     ) -> Result<Option<Resolution>> {
-        let mode = beside(self.reach, file);
-        let Some(found) = self.find(parts, coding, mode)? else {
-            return Ok(None);
+        let Some(found) = self.find(parts, coding)? else {
+            return if self.is_absent(file) {
+                Err(ENOENT)
+            } else {
+                Ok(None)
+            };
         };
         let (found, attributes) = if TRACED {
             self.trace_sibling(found)?
@@ -578,7 +612,7 @@ impl<const TRACED: bool> Names<'_, TRACED> {
     /// Looks up a directory that has no index, and lists it if it is to be.
     #[inline(never)]
     fn directory(&mut self, parts: &[&[u8]], query: &Query<'_>) -> Result<Option<Resolution>> {
-        let Some(found) = self.find(parts, Coding::Identity, self.reach.mode())? else {
+        let Some(found) = self.find(parts, Coding::Identity)? else {
             return Ok(None);
         };
         let Some(listing) = query.listing else {
@@ -617,8 +651,9 @@ impl<const TRACED: bool> Names<'_, TRACED> {
     }
 
     /// Looks up the name that `parts` make, with the suffix of `coding`.
-    fn find(&mut self, parts: &[&[u8]], coding: Coding, mode: Lookup) -> Result<Option<Path>> {
+    fn find(&mut self, parts: &[&[u8]], coding: Coding) -> Result<Option<Path>> {
         let (root, reach, may_sleep) = (self.root, self.reach, self.may_sleep);
+        let mode = reach.mode();
         let name = self.name(parts, coding)?;
         match reach {
             // A file whose attributes may have to be asked for elsewhere is as good as not cached.
