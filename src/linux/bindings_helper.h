@@ -70,6 +70,7 @@ const gfp_t TUX_CONST___GFP_NOWARN = __GFP_NOWARN;
 const size_t TUX_CONST_PAGE_SIZE = PAGE_SIZE;
 const unsigned long TUX_CONST_HWPOISON_FLAG = __PG_HWPOISON;
 const size_t TUX_CONST_XA_CHUNK_SIZE = XA_CHUNK_SIZE;
+const xa_mark_t TUX_CONST_PAGECACHE_TAG_DIRTY = PAGECACHE_TAG_DIRTY;
 const unsigned long TUX_CONST_SB_POSIXACL = SB_POSIXACL;
 const u32 TUX_CONST_I_CTIME_QUERIED = I_CTIME_QUERIED;
 const netdev_features_t TUX_CONST_NETIF_F_SG = NETIF_F_SG;
@@ -226,6 +227,7 @@ void tux_helper_inode_unlock_shared(struct inode *inode);
 void tux_helper_posix_acl_release(struct posix_acl *acl);
 int tux_helper_path_permission(const struct path *path, int mask);
 loff_t tux_helper_i_size_read(const struct inode *inode);
+bool tux_helper_mapping_tagged(const struct address_space *mapping, xa_mark_t tag);
 
 /* linux/xarray.h */
 void tux_helper_xas_set(struct xa_state *xas, unsigned long index);

@@ -137,6 +137,23 @@ impl File {
         }
         Ok(usize::try_from(count)?)
     }
+
+    /// Closes it without waiting for the disk: one that has octets for it is left to a work item of
+    /// the whole system. ext4, xfs and btrfs have whoever is the first to close a file after it was
+    /// truncated write it out, be he only a reader. May sleep.
+    pub(crate) fn close_soon(self) {
+        let file = self.file.as_ptr();
+        // SAFETY: By the type invariant the file is valid; its mapping is set when it is opened.
+        let is_dirty = unsafe {
+            let mapping = addr_of!((*file).f_mapping).read();
+            bindings::mapping_tagged(mapping, bindings::PAGECACHE_TAG_DIRTY)
+        };
+        if is_dirty {
+            core::mem::forget(self);
+            // SAFETY: The reference was ours, and nobody drops it any more.
+            unsafe { bindings::fput(file) };
+        }
+    }
 }
 
 impl Drop for File {

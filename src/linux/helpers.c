@@ -611,6 +611,11 @@ loff_t tux_helper_i_size_read(const struct inode *inode)
 	return i_size_read(inode);
 }
 
+bool tux_helper_mapping_tagged(const struct address_space *mapping, xa_mark_t tag)
+{
+	return mapping_tagged(mapping, tag);
+}
+
 /* linux/xarray.h */
 
 void tux_helper_xas_set(struct xa_state *xas, unsigned long index)

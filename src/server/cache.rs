@@ -151,9 +151,10 @@ pub(super) struct Entry {
     name: KVVec<u8>,
     is_directory: bool,
     accepted: Accepted,
-    document: Document,
-    /// What tells whether it is still what is asked for.
+    /// What tells whether it is still what is asked for. Dropped before the file, which is closed
+    /// elsewhere if it was deleted: the last reference to it must not be one of these.
     trace: Trace,
+    document: Document,
     /// The second of the monotonic clock in which it was last in use.
     used: Atomic<u64>,
     /// Whether it is in the cache. Written with the lock of that.

@@ -106,8 +106,10 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let (Some(file), Some(closing)) = (self.file.take(), self.closing.take()) {
-            closing.start(file);
+        match (self.file.take(), self.closing.take()) {
+            (Some(file), Some(closing)) => closing.start(file),
+            (Some(file), None) => file.close_soon(),
+            (None, _) => (),
         }
     }
 }

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A user of the machine who makes the kernel hold the lock of a directory holds no
-# worker up: not those who ask for other files, and not the stop.
+# A user of the machine who makes the kernel hold the lock of a directory, and a
+# writer whose octets have to go to the disk when a file is closed, hold no worker
+# up: not those who ask for other files, and not the stop.
 
 . "$(dirname "$0")/lib.sh"
 storage_may_hang
@@ -13,6 +14,9 @@ mkdir "$docroot/held"
 for i in {1..4}; do
 	echo "file $i" >"$docroot/held/$i.txt"
 done
+count() {
+	sed -n "s/^$1 //p" /proc/net/http/stat
+}
 goes_on() {
 	local got
 	got=$(for _ in {1..4}; do get /hot.txt --max-time 20 || echo "no answer"; done 2>&1 |
@@ -72,4 +76,55 @@ if wait_for 60 grep -q . "$tmp/held" && grep -qx held "$tmp/held"; then
 else
 	skip "the lock of a directory" "$(tail -n 1 "$tmp/held")"
 fi
+unload
+
+# ---- a file that is flushed when it is closed -----------------------------------
+
+[ -b "${RUST_TUX_SCRATCH:-}" ] || skip_all "no scratch disk"
+modprobe dm_mod 2>/dev/null
+command -v dmsetup >/dev/null || skip_all "no dmsetup"
+sectors=$((1 << 21))
+dmsetup create --noudevsync rust_tux --table "0 $sectors linear $RUST_TUX_SCRATCH 0" 2>"$tmp/dm" ||
+	skip_all "no device mapper: $(tail -n 1 "$tmp/dm")"
+disk=/dev/mapper/rust_tux
+at_exit dmsetup remove --noudevsync --retry rust_tux
+[ -b $disk ] || {
+	mkdir -p /dev/mapper
+	mknod $disk b "$(dmsetup info -c --noheadings -o major rust_tux | tr -d ' ')" \
+		"$(dmsetup info -c --noheadings -o minor rust_tux | tr -d ' ')"
+	at_exit rm -f $disk
+}
+at_exit dmsetup resume --noudevsync rust_tux
+mkfs.ext4 -q -F $disk
+mkdir "$docroot/disk"
+mount $disk "$docroot/disk" || bail_out "mounting the device"
+at_exit umount -l "$docroot/disk"
+head -c 30000000 /dev/zero >"$docroot/disk/big.bin"
+cat "$docroot/disk/big.bin" >/dev/null
+sync
+
+load threads=1
+sysctl_set fastpath 0
+sysctl_set send_timeout 300
+sysctl_set min_send_rate 0
+is "before" "$(get /hot.txt)" hot
+# A client that reads nothing, so that the file stays open.
+exec 5<>/dev/tcp/127.0.0.1/$port
+printf 'GET /disk/big.bin HTTP/1.1\r\nHost: a\r\n\r\n' >&5
+wait_for 60 eval '[ "$(count octets_sent)" -gt 100000 ]'
+# More than the machine would keep in memory, so that nothing is written before.
+set_for_now /proc/sys/vm/dirty_background_ratio 80
+set_for_now /proc/sys/vm/dirty_ratio 90
+set_for_now /proc/sys/vm/dirty_writeback_centisecs 0
+exec 6>"$docroot/disk/big.bin"
+head -c 300000000 /dev/zero >&6
+# What is needed to find room on the disk isn't in memory.
+echo 3 >/proc/sys/vm/drop_caches
+dmsetup suspend --noudevsync --nolockfs --noflush rust_tux || not_ok "suspend"
+# It goes.
+exec 5>&-
+sleep 2
+goes_on "a file that is flushed when it is closed holds nobody up"
+dmsetup resume --noudevsync rust_tux || not_ok "resume"
+exec 6>&-
 done_testing
