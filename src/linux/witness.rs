@@ -24,8 +24,10 @@
 //! None of this is written by who asks, and nothing is waited for: a sequence number that is odd is
 //! another one. What a system call has changed is seen by whoever has learnt that it has returned.
 //!
-//! Changes that do not show: by file handles that hide them (`XFS_IOC_OPEN_BY_HANDLE`), on the
-//! block device, and of what security modules think of a directory.
+//! Changes that do not show: by file handles that hide them (`XFS_IOC_OPEN_BY_HANDLE`); by
+//! `XFS_IOC_SWAPEXT`, which is there to defragment, and lets whoever may write to two files of one
+//! size exchange their content without a change of time; on the block device; and of what security
+//! modules think of a directory.
 //!
 //! C headers: [`include/linux/dcache.h`](srctree/include/linux/dcache.h),
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h),
