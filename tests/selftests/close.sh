@@ -167,6 +167,39 @@ for how in Connection.close, Connection.reset:
                 pass
             how(c)
 all_closed("clients that leave amid a large response")
+
+# ---- and at each octet, of requests and of responses
+
+first = request("/", "Content-Length: 3")
+exchange = first + b"abc" + whole
+wrong = []
+for cut in range(len(exchange) + 1):
+    for how in Connection.half_close, Connection.close, Connection.reset:
+        with Connection() as c:
+            c.send(exchange[:cut])
+            how(c)
+            if how is Connection.half_close:
+                wanted = [200] * ((cut >= len(first)) + (cut == len(exchange)))
+                got = [r.status for r in iter(c.response, None)]
+                if (got, c.end()) != (wanted, "closed"):
+                    wrong.append((cut, got))
+is_("half-closed at each of %d octets of requests: what is whole is answered" % len(exchange), wrong, [])
+all_closed("clients that leave at each octet of requests")
+with Connection() as c:
+    c.send(exchange)
+    c.half_close()
+    while c.more():
+        pass
+answer = len(c.unread)
+for cut in range(1, answer + 1):
+    # Who closes with octets unread sends a RST.
+    with Connection() as c:
+        c.send(exchange)
+        while len(c.unread) < cut:
+            c.unread += c.socket.recv(cut - len(c.unread))
+print("# %d octets of responses" % answer)
+all_closed("clients that leave at each octet of responses")
+
 crowd = [Connection() for _ in range(100)]
 for n, c in enumerate(crowd):
     c.send(request("/large" if n % 2 else "/"))
