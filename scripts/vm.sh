@@ -68,7 +68,8 @@ stock)
 debug | kcov | planted)
 	vmlinuz=$root$(debug_tree)/arch/x86/boot/bzImage
 	module=$build/module-$kernel/rust-tux.ko
-	append="kasan_multi_shot $append"
+	# With it KASAN tells more than the first fault, and ends the machine for none.
+	[[ " $append " == *" panic_on_warn=1 "* ]] || append="kasan_multi_shot $append"
 	kernel=debug
 	;;
 kcsan | kcsan-planted)
