@@ -58,7 +58,9 @@ done
 load
 # Else that is looked up for each 404.
 sysctl_set error_pages ""
-sysctl_set send_timeout 120
+# A slow machine may need long to ask, and be answered, so often.
+sysctl_set header_timeout 3600
+sysctl_set send_timeout 3600
 
 mkdir "$tmp/library"
 cat >"$tmp/library/crowd.py" <<'END'
@@ -327,7 +329,7 @@ with Stopped() as disk:
     sysctl("max_connect", "20")
     time.sleep(3)
     # These are answered.
-    sysctl("send_timeout", "120")
+    sysctl("send_timeout", "3600")
     third = crowd(20, "/one/5.bin")
     true("half of those who may come may wait for it",
          wait_until(lambda: (disk.grown("storage_refused")[0], sum(disk.asked())) == (10, MANY + 20 + 10)), disk.asked(), stat())
