@@ -47,6 +47,8 @@
 #                    seconds at most: the machine may stand still
 #   storage_may_hang     the kernel doesn't complain of tasks that wait for long
 #                    until the test ends: of those that it lets wait for storage
+#   mapped NAME TABLE    makes /dev/mapper/NAME, sets $device to that; 1 if there is
+#                    no device mapper: $tmp/dm says why
 #   start_nfs DIRECTORY   exports DIRECTORY to 127.0.0.1, for NFS 3 by that name
 #                    and for NFS 4 as /
 #   client_network   a network namespace "client" behind a veth pair: the server
@@ -289,6 +291,20 @@ storage_may_hang() {
 	[ -e $watch ] || return 0
 	at_exit bash -c "echo $(<$watch) >$watch"
 	echo 0 >$watch
+}
+
+mapped() {
+	modprobe dm_mod 2>/dev/null
+	dmsetup create --noudevsync "$1" --table "$2" 2>"$tmp/dm" || return
+	at_exit dmsetup remove --noudevsync --retry "$1"
+	device=/dev/mapper/$1
+	[ -b "$device" ] || {
+		mkdir -p /dev/mapper
+		mknod "$device" b "$(dmsetup info -c --noheadings -o major "$1" | tr -d ' ')" \
+			"$(dmsetup info -c --noheadings -o minor "$1" | tr -d ' ')"
+		at_exit rm -f "$device"
+	}
+	at_exit dmsetup resume --noudevsync "$1"
 }
 
 start_nfs() {

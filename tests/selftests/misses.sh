@@ -9,26 +9,15 @@
 storage_may_hang
 
 [ -b "${RUST_TUX_SCRATCH:-}" ] || skip_all "no scratch disk"
-modprobe dm_mod 2>/dev/null
-command -v dmsetup >/dev/null || skip_all "no dmsetup"
 
 # disk NAME FIRST: a disk at $docroot/NAME, on the scratch disk from that sector on,
 # that can be stopped.
 disk() {
-	local sectors=$((1 << 20)) node=/dev/mapper/$1
-	dmsetup create --noudevsync "$1" --table "0 $sectors linear $RUST_TUX_SCRATCH $2" 2>"$tmp/dm" ||
+	mapped "$1" "0 $((1 << 20)) linear $RUST_TUX_SCRATCH $2" ||
 		skip_all "no device mapper: $(tail -n 1 "$tmp/dm")"
-	at_exit dmsetup remove --noudevsync --retry "$1"
-	[ -b "$node" ] || {
-		mkdir -p /dev/mapper
-		mknod "$node" b "$(dmsetup info -c --noheadings -o major "$1" | tr -d ' ')" \
-			"$(dmsetup info -c --noheadings -o minor "$1" | tr -d ' ')"
-		at_exit rm -f "$node"
-	}
-	at_exit dmsetup resume --noudevsync "$1"
-	mkfs.ext4 -q -F "$node"
+	mkfs.ext4 -q -F "$device"
 	mkdir "$docroot/$1"
-	mount "$node" "$docroot/$1" || bail_out "mounting the device"
+	mount "$device" "$docroot/$1" || bail_out "mounting the device"
 	at_exit umount -l "$docroot/$1"
 }
 disk one 0

@@ -8,23 +8,12 @@
 storage_may_hang
 
 [ -b "${RUST_TUX_SCRATCH:-}" ] || skip_all "no scratch disk"
-modprobe dm_mod 2>/dev/null
-command -v dmsetup >/dev/null || skip_all "no dmsetup"
 sectors=$((1 << 20))
-dmsetup create --noudevsync rust_tux --table "0 $sectors linear $RUST_TUX_SCRATCH 0" 2>"$tmp/dm" ||
+mapped rust_tux "0 $sectors linear $RUST_TUX_SCRATCH 0" ||
 	skip_all "no device mapper: $(tail -n 1 "$tmp/dm")"
-disk=/dev/mapper/rust_tux
-at_exit dmsetup remove --noudevsync --retry rust_tux
-[ -b $disk ] || {
-	mkdir -p /dev/mapper
-	mknod $disk b "$(dmsetup info -c --noheadings -o major rust_tux | tr -d ' ')" \
-		"$(dmsetup info -c --noheadings -o minor rust_tux | tr -d ' ')"
-	at_exit rm -f $disk
-}
-at_exit dmsetup resume --noudevsync rust_tux
-mkfs.ext4 -q -F -O verity $disk
+mkfs.ext4 -q -F -O verity "$device"
 mkdir "$docroot/disk"
-mount $disk "$docroot/disk" || bail_out "mounting the device"
+mount "$device" "$docroot/disk" || bail_out "mounting the device"
 at_exit umount -l "$docroot/disk"
 
 mkdir -p "$docroot/disk/a/b/c"

@@ -9,7 +9,7 @@
 . "$(dirname "$0")/lib.sh"
 
 [ -b "${RUST_TUX_SCRATCH:-}" ] || skip_all "no scratch disk"
-modprobe -a dm_mod loop 2>/dev/null
+modprobe loop 2>/dev/null
 at_exit pkill -P $$
 
 # mounted NAME SOURCE OPTIONS: mounts ext4 below the document root.
@@ -19,20 +19,6 @@ mounted() {
 	at_exit umount -l "$docroot/$1"
 }
 echo index >"$docroot/index.html"
-
-# mapped NAME TABLE: makes a device of the scratch disk, sets $device.
-mapped() {
-	dmsetup create --noudevsync "$1" --table "$2" 2>"$tmp/dm" || return
-	at_exit dmsetup remove --noudevsync --retry "$1"
-	device=/dev/mapper/$1
-	[ -b "$device" ] || {
-		mkdir -p /dev/mapper
-		mknod "$device" b "$(dmsetup info -c --noheadings -o major "$1" | tr -d ' ')" \
-			"$(dmsetup info -c --noheadings -o minor "$1" | tr -d ' ')"
-		at_exit rm -f "$device"
-	}
-	at_exit dmsetup resume --noudevsync "$1"
-}
 
 # 2 GiB that are written to, and 64 MiB behind that, which fail.
 sectors=$((4 << 20)) small=$((1 << 17)) device=

@@ -22,15 +22,8 @@ must_set_for_now /proc/sys/net/ipv4/tcp_fastopen 1543
 # requests wait for it.
 slow_disk() {
 	modprobe dm_delay 2>/dev/null
-	dmsetup create --noudevsync rust_tux --table "0 524288 linear $1 0" 2>/dev/null || return
-	at_exit dmsetup remove --noudevsync --retry rust_tux
-	disk=/dev/mapper/rust_tux
-	[ -b $disk ] || {
-		mkdir -p /dev/mapper
-		mknod $disk b "$(dmsetup info -c --noheadings -o major rust_tux | tr -d ' ')" \
-			"$(dmsetup info -c --noheadings -o minor rust_tux | tr -d ' ')"
-	}
-	mkfs.ext4 -q -F -O ^has_journal $disk && mount -o noatime $disk "$docroot/cold" || bail_out "no disk"
+	mapped rust_tux "0 524288 linear $1 0" || return
+	mkfs.ext4 -q -F -O ^has_journal "$device" && mount -o noatime "$device" "$docroot/cold" || bail_out "no disk"
 	at_exit umount -l "$docroot/cold"
 	chmod 755 "$docroot/cold"
 }
@@ -40,7 +33,7 @@ mkdir "$docroot/cold"
 remember_sockets
 run site
 sync
-if [ -n "${disk:-}" ] && dmsetup reload rust_tux \
+if [ -n "${device:-}" ] && dmsetup reload rust_tux \
 	--table "0 524288 delay $RUST_TUX_SCRATCH 0 50 $RUST_TUX_SCRATCH 0 0" 2>/dev/null; then
 	dmsetup suspend --noudevsync rust_tux
 	dmsetup resume --noudevsync rust_tux
