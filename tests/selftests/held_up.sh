@@ -24,30 +24,52 @@ goes_on() {
 	is "$1" "$got" " 4 hot "
 }
 
+[ -b "${RUST_TUX_SCRATCH:-}" ] || skip_all "no scratch disk"
+mapped rust_tux "0 $((1 << 21)) linear $RUST_TUX_SCRATCH 0" ||
+	skip_all "no device mapper: $(tail -n 1 "$tmp/dm")"
+mkfs.ext4 -q -F "$device"
+mkdir "$docroot/disk"
+mount "$device" "$docroot/disk" || bail_out "mounting the device"
+at_exit umount -l "$docroot/disk"
+head -c 4096 /dev/zero >"$docroot/disk/memory.bin"
+head -c 30000000 /dev/zero >"$docroot/disk/big.bin"
+sync
+
+# Until resume, who needs what isn't in memory waits.
+suspend() {
+	echo 3 >/proc/sys/vm/drop_caches
+	dmsetup suspend --noudevsync --nolockfs --noflush rust_tux || bail_out "suspend"
+}
+resume() {
+	dmsetup resume --noudevsync rust_tux || bail_out "resume"
+}
+
 # ---- the lock of a directory ----------------------------------------------------
 
 # Who lists a directory has its lock while the kernel writes to his memory, which
-# may be anywhere (for a user without privileges, in a file on FUSE). Who makes
-# something there waits for that, and who looks a name up for him.
+# may be in a file that isn't read yet, from a disk that doesn't answer (for a user
+# without privileges: FUSE). Who makes something there waits for that, and who looks
+# a name up for him.
 cat >"$tmp/hold.py" <<'END'
-import ctypes, mmap, os, select, struct, sys, threading, fcntl
-libc = ctypes.CDLL(None, use_errno=True)
-USERFAULTFD, GETDENTS64 = 323, 217
-UFFDIO_API, UFFDIO_REGISTER = 0xC018AA3F, 0xC020AA00
-fault = libc.syscall(USERFAULTFD, os.O_CLOEXEC)
-if fault < 0:
-    sys.exit("no userfaultfd: " + os.strerror(ctypes.get_errno()))
-fcntl.ioctl(fault, UFFDIO_API, bytearray(struct.pack("QQQ", 0xAA, 0, 0)))
-memory = mmap.mmap(-1, 4096)
-start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-fcntl.ioctl(fault, UFFDIO_REGISTER, bytearray(struct.pack("QQQQ", start, 4096, 1, 0)))
+import ctypes, mmap, os, sys, threading, time
+GETDENTS64 = 217
+libc = ctypes.CDLL(None)
+memory = mmap.mmap(sys.stdin.fileno(), 4096)
+start = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
 directory = os.open(sys.argv[1], os.O_RDONLY)
-read = lambda: libc.syscall(GETDENTS64, directory, ctypes.c_void_p(start), 4096)
-threading.Thread(target=read, daemon=True).start()
-select.select([fault], [], [])
-make = lambda: os.mkdir(sys.argv[1] + "/new")
-threading.Thread(target=make, daemon=True).start()
-threading.Event().wait(1)
+
+def waits(task):
+    """Has this done by another thread, and waits until that can't go on."""
+    thread = threading.Thread(target=task, daemon=True)
+    thread.start()
+    seen = 0
+    while seen < 5:
+        with open(f"/proc/self/task/{thread.native_id}/stat") as stat:
+            seen = seen + 1 if stat.read().rsplit(")")[-1].split()[0] == "D" else 0
+        time.sleep(0.1)
+
+waits(lambda: libc.syscall(GETDENTS64, directory, start, 4096))
+waits(lambda: os.mkdir(sys.argv[1] + "/new"))
 print("held", flush=True)
 threading.Event().wait()
 END
@@ -56,53 +78,33 @@ load threads=1
 sysctl_set fastpath 0
 is "before" "$(get /hot.txt)" hot
 is "a file is found" "$(get /held/1.txt)" "file 1"
-python3 "$tmp/hold.py" "$docroot/held" >"$tmp/held" 2>&1 &
+exec 7<>"$docroot/disk/memory.bin"
+suspend
+python3 "$tmp/hold.py" "$docroot/held" <&7 >"$tmp/held" 2>&1 &
 holder=$!
 at_exit kill -9 $holder
-if wait_for 60 grep -q . "$tmp/held" && grep -qx held "$tmp/held"; then
-	get /held/none --max-time 300 -o /dev/null -w '%{http_code}' >"$tmp/none" &
-	none=$!
-	goes_on "a name that there isn't holds nobody up"
-	get /held/2.txt -H 'Accept-Encoding: gzip, br' --max-time 300 >"$tmp/coded" &
-	coded=$!
-	goes_on "siblings that there aren't hold nobody up"
-	is "a file of that directory is served" "$(get /held/3.txt --max-time 20 2>&1)" "file 3"
-	sysctl_set stop 1 &
-	stop=$!
-	check "the server stops" wait_for 60 eval "! kill -0 $stop 2>/dev/null"
-	kill -9 $holder
-	wait $stop $none $coded
-	sysctl_set start 1
-else
-	skip "the lock of a directory" "$(tail -n 1 "$tmp/held")"
-fi
+wait_for 60 grep -q . "$tmp/held"
+is "a lock is held" "$(<"$tmp/held")" held
+get /held/none --max-time 300 -o /dev/null -w '%{http_code}' >"$tmp/none" &
+none=$!
+goes_on "a name that there isn't holds nobody up"
+get /held/2.txt -H 'Accept-Encoding: gzip, br' --max-time 300 >"$tmp/coded" &
+coded=$!
+goes_on "siblings that there aren't hold nobody up"
+is "a file of that directory is served" "$(get /held/3.txt --max-time 20 2>&1)" "file 3"
+sysctl_set stop 1 &
+stop=$!
+check "the server stops" wait_for 60 eval "! kill -0 $stop 2>/dev/null"
+kill -9 $holder
+resume
+exec 7>&-
+wait $stop $none $coded
+sysctl_set start 1
 unload
 
 # ---- a file that is flushed when it is closed -----------------------------------
 
-[ -b "${RUST_TUX_SCRATCH:-}" ] || skip_all "no scratch disk"
-modprobe dm_mod 2>/dev/null
-command -v dmsetup >/dev/null || skip_all "no dmsetup"
-sectors=$((1 << 21))
-dmsetup create --noudevsync rust_tux --table "0 $sectors linear $RUST_TUX_SCRATCH 0" 2>"$tmp/dm" ||
-	skip_all "no device mapper: $(tail -n 1 "$tmp/dm")"
-disk=/dev/mapper/rust_tux
-at_exit dmsetup remove --noudevsync --retry rust_tux
-[ -b $disk ] || {
-	mkdir -p /dev/mapper
-	mknod $disk b "$(dmsetup info -c --noheadings -o major rust_tux | tr -d ' ')" \
-		"$(dmsetup info -c --noheadings -o minor rust_tux | tr -d ' ')"
-	at_exit rm -f $disk
-}
-at_exit dmsetup resume --noudevsync rust_tux
-mkfs.ext4 -q -F $disk
-mkdir "$docroot/disk"
-mount $disk "$docroot/disk" || bail_out "mounting the device"
-at_exit umount -l "$docroot/disk"
-head -c 30000000 /dev/zero >"$docroot/disk/big.bin"
 cat "$docroot/disk/big.bin" >/dev/null
-sync
-
 load threads=1
 sysctl_set fastpath 0
 sysctl_set send_timeout 300
@@ -119,12 +121,11 @@ set_for_now /proc/sys/vm/dirty_writeback_centisecs 0
 exec 6>"$docroot/disk/big.bin"
 head -c 300000000 /dev/zero >&6
 # What is needed to find room on the disk isn't in memory.
-echo 3 >/proc/sys/vm/drop_caches
-dmsetup suspend --noudevsync --nolockfs --noflush rust_tux || not_ok "suspend"
+suspend
 # It goes.
 exec 5>&-
 sleep 2
 goes_on "a file that is flushed when it is closed holds nobody up"
-dmsetup resume --noudevsync rust_tux || not_ok "resume"
+resume
 exec 6>&-
 done_testing
