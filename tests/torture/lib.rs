@@ -13,6 +13,7 @@ pub mod kcov;
 pub mod site;
 
 use std::env;
+use std::fs;
 use std::io::{
     self,
     Read, //
@@ -109,6 +110,40 @@ pub fn number(name: &str, default: u64) -> u64 {
             .unwrap_or_else(|_| panic!("{name}={text} is no number")),
         Err(_) => default,
     }
+}
+
+/// The number that `/proc/net/http/stat` has for `name`.
+pub fn counter(name: &str) -> u64 {
+    let text = fs::read_to_string("/proc/net/http/stat").unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.split(' ').next() == Some(name))
+        .unwrap_or_else(|| panic!("no counter {name}"));
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// The number that `/proc/net/netstat` has for `name` of TCP's extended ones.
+pub fn tcp_counter(name: &str) -> u64 {
+    let text = fs::read_to_string("/proc/net/netstat").unwrap();
+    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+    let (names, numbers) = (lines.next().unwrap(), lines.next().unwrap());
+    let mut both = names.split(' ').zip(numbers.split(' '));
+    let (_, number) = both
+        .find(|(found, _)| *found == name)
+        .unwrap_or_else(|| panic!("no counter {name}"));
+    number.parse().unwrap()
+}
+
+/// Octets that `/proc/meminfo` has under that name.
+pub fn meminfo(name: &str) -> i64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<i64>()
+        .unwrap()
+        * 1024
 }
 
 /// Says what became of a check.

@@ -14,7 +14,10 @@ use rust_tux_torture::site::{
 use rust_tux_torture::{
     backing,
     check,
+    counter,
+    meminfo,
     number,
+    tcp_counter,
     Campaign, //
 };
 use std::collections::BTreeSet;
@@ -122,29 +125,12 @@ impl Faults {
 
 /// Resets that there was no memory for: who waits for one of them waits in vain.
 fn lost_resets() -> u64 {
-    let text = fs::read_to_string("/proc/net/netstat").unwrap();
-    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
-    let (names, numbers) = (lines.next().unwrap(), lines.next().unwrap());
-    let place = names
-        .split(' ')
-        .position(|name| name == "TCPAbortFailed")
-        .unwrap();
-    numbers.split(' ').nth(place).unwrap().parse().unwrap()
+    tcp_counter("TCPAbortFailed")
 }
 
-/// Octets that /proc/meminfo says are available.
+/// Octets that could be had.
 fn available() -> i64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap();
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("MemAvailable:"))
-        .unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<i64>()
-        .unwrap()
-        * 1024
+    meminfo("MemAvailable:")
 }
 
 struct Torture {
@@ -293,13 +279,8 @@ impl Torture {
     ) -> usize {
         // Objects are counted by their octets, and pages by one. Small objects between large ones
         // are met by one seed or another.
-        let is_slab = faults.0 == SLAB.0;
-        let step = if is_slab { 64 } else { 1 };
-        let mut space = if is_slab {
-            self.campaign.random.i64(..step)
-        } else {
-            0
-        };
+        let most = if faults.0 == SLAB.0 { 512 } else { 1 };
+        let mut space = self.campaign.random.i64(..most);
         let (mut places, mut spared) = (BTreeSet::new(), 0);
         // Where the last allocation is differs from one time to the next.
         while spared < 3 && space < 100_000 && Instant::now() < end {
@@ -337,7 +318,7 @@ impl Torture {
                     kind.name, faults.0
                 ));
             }
-            space += step;
+            space += self.campaign.random.i64(1..=most);
         }
         places.len()
     }
@@ -350,7 +331,7 @@ impl Torture {
         }
         write("/proc/sys/vm/drop_caches", "3");
         let room = (DISK.0 as i64) * (DISK.1 as i64) * 6 / 10;
-        let mut hog = again(&["hog", &(available() - room).to_string()]);
+        let mut hog = again(&["hog", &room.to_string()]);
         let until = Instant::now() + Duration::from_secs(120);
         while available() > room + 16 * MIB && Instant::now() < until {
             thread::sleep(Duration::from_millis(200));
@@ -452,16 +433,19 @@ fn again(arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-/// Takes so much memory, and keeps it.
-fn hog(octets: i64) {
+/// Takes memory until only `room` octets can be had, and gives or takes as that changes.
+fn hog(room: i64) {
     write("/proc/self/oom_score_adj", "1000");
     let mut taken = Vec::new();
-    for _ in 0..octets / MIB {
-        taken.push(vec![1u8; MIB as usize]);
-    }
-    std::hint::black_box(&taken);
     loop {
-        thread::sleep(Duration::from_secs(1));
+        let more = (available() - room) / MIB;
+        if more > 0 {
+            taken.extend((0..more).map(|_| vec![1u8; MIB as usize]));
+        } else {
+            taken.truncate(taken.len().saturating_sub(more.unsigned_abs() as usize));
+        }
+        std::hint::black_box(&taken);
+        thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -538,6 +522,8 @@ fn main() {
     let server = backing::listen(0).unwrap();
     let sysctl = |name, value: u16| write(format!("/proc/sys/net/http/{name}"), &value.to_string());
     sysctl("handoff_not_found", 0);
+    // Else it gets, for two seconds whenever memory lacks, what is this server's to answer.
+    sysctl("failsafe_timeout", 0);
     sysctl("clientport", server.local_addr().unwrap().port());
     thread::spawn(move || backing::serve(&server, || true));
     torture.site.hand_over();
@@ -552,6 +538,18 @@ fn main() {
         torture.sweep(seconds * 0.35);
         torture.site.patience = Duration::from_secs(60);
         let ours = SLAB.range();
+        // First with that help.
+        sysctl("failsafe_timeout", 5);
+        let handed = counter("handoff_failsafe");
+        SLAB.some(10);
+        let name = "a tenth of the objects, with a fail-safe";
+        torture.storm(name, share * 0.6, &kinds, pause, || {
+            SLAB.none();
+            sysctl("failsafe_timeout", 0);
+        });
+        let handed = counter("handoff_failsafe") - handed;
+        println!("# {name}: {handed} were handed over for that");
+        check(&format!("{name}: it helps"), handed != 0, String::new);
         SLAB.some(10);
         let name = "a tenth of the objects";
         torture.storm_of(name, share * 0.6, &kinds, &[SLAB], pause);

@@ -11,8 +11,11 @@ use rust_tux_torture::site::{
 };
 use rust_tux_torture::{
     check,
+    counter,
+    meminfo,
     number,
     set_option,
+    tcp_counter,
     Campaign, //
 };
 use std::fmt;
@@ -50,18 +53,6 @@ const UPLOAD: usize = 3000;
 const EACH: usize = 20_000;
 /// A head that its client sends octet by octet.
 const HEAD: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n";
-
-/// Octets that /proc/meminfo has under that name.
-fn meminfo(name: &str) -> i64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap();
-    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<i64>()
-        .unwrap()
-        * 1024
-}
 
 /// Octets of free pages on the lists of CPUs. For /proc/meminfo they aren't available.
 fn listed() -> i64 {
@@ -313,28 +304,6 @@ impl Slow {
     }
 }
 
-/// The number of a counter of the server.
-fn counter(name: &str) -> u64 {
-    let text = fs::read_to_string("/proc/net/http/stat").unwrap();
-    let line = text
-        .lines()
-        .find(|line| line.split(' ').next() == Some(name))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-/// How often TCP has begun to be short of memory.
-fn pressures() -> u64 {
-    let text = fs::read_to_string("/proc/net/netstat").unwrap();
-    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt: "));
-    let (names, numbers) = (lines.next().unwrap(), lines.next().unwrap());
-    let mut both = names.split(' ').zip(numbers.split(' '));
-    let (_, number) = both
-        .find(|(name, _)| *name == "TCPMemoryPressures")
-        .unwrap();
-    number.parse().unwrap()
-}
-
 fn sysctl(name: &str, value: &str) {
     fs::write(format!("/proc/sys/net/http/{name}"), value)
         .unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -355,7 +324,7 @@ fn main() {
     let status = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     assert_eq!(status, 0, "setrlimit: {}", io::Error::last_os_error());
     let mut operations = 0;
-    let short = pressures();
+    let short = tcp_counter("TCPMemoryPressures");
 
     println!("# without a crowd:");
     let before = latency(&site, seconds / 10.0, &mut operations);
@@ -533,7 +502,7 @@ fn main() {
         failures.is_empty(),
         || failures.join("\n"),
     );
-    let short = pressures() - short;
+    let short = tcp_counter("TCPMemoryPressures") - short;
     check("TCP was not short of memory", short == 0, || {
         format!("it was {short} times")
     });
