@@ -234,6 +234,11 @@ impl Worker {
             next => next,
         };
         if let Next::End(how, why) = next {
+            let phase = &mut locked.state().phase;
+            if phase.is_unread() {
+                // As in `part_with()`: nothing is begun that would be cut short.
+                *phase = Phase::Ending;
+            }
             drop(locked);
             local.wheel.remove(sock);
             self.count_drained(local);
