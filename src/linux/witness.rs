@@ -36,6 +36,7 @@
 
 use super::bindings;
 use super::context::MaySleep;
+use super::file::Leftover;
 use super::path::{
     walk,
     Lookup,
@@ -89,14 +90,14 @@ const MOST_ABSENT: usize = 4;
 /// unchanged, and that those who asked may read it. It must be dropped where one may sleep.
 ///
 /// It keeps the mount busy, and the space of a file that was deleted: it is to be dropped soon
-/// after it has ceased to hold.
+/// after it has ceased to hold. What was deleted is given back elsewhere, see [`Leftover`].
 ///
 /// # Invariants
 ///
-/// - The mount of `_root` keeps the super block of all dentries in `names`, whose inodes stay with
+/// - The mount of `root` keeps the super block of all dentries in `names`, whose inodes stay with
 ///   them.
 /// - The inodes in `permissions` and `content` are those of dentries in `names`, and that of
-///   `_root`.
+///   `root`.
 pub(crate) struct Witness {
     /// Those of the file and of the directories above it, less the root, from the file upwards;
     /// then those of nothing.
@@ -110,7 +111,7 @@ pub(crate) struct Witness {
     /// Whether the file system has no memory but the machine's own.
     is_in_memory: bool,
     /// Dropped last: it keeps the file system.
-    _root: Path,
+    root: Path,
 }
 
 // SAFETY: All that it points at is counted, and any thread may use and drop a reference.
@@ -195,7 +196,7 @@ impl Root {
             file_system,
             directory,
             is_in_memory: path.is_in_memory(),
-            _root: Path { path: self.path },
+            root: Path { path: self.path },
         };
         Ok(witness.holds().then_some((witness, path, attributes)))
     }
@@ -334,6 +335,25 @@ impl Witness {
     /// writes to it, which `folio_maybe_dma_pinned()` tells: that outlives the mapping.
     pub(crate) fn allows_copies(&self) -> bool {
         !self.is_in_memory
+    }
+}
+
+impl Drop for Witness {
+    /// May sleep, but doesn't wait for the disk: nobody else may have a file that was deleted.
+    fn drop(&mut self) {
+        let leaf = self.names.first().filter(|name| !name.is_hashed());
+        let leftover = leaf.and_then(|leaf| {
+            let path = bindings::path {
+                mnt: self.root.path.mnt,
+                dentry: leaf.dentry.as_ptr(),
+            };
+            // SAFETY: By the type invariants `leaf` holds the dentry, which has an inode, and
+            // `root` the mount.
+            unsafe { Leftover::new(&path) }
+        });
+        // Without memory for that it is the last reference that is dropped here.
+        self.names.clear();
+        drop(leftover);
     }
 }
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A user of the machine who makes the kernel hold the lock of a directory, and a
-# writer whose octets have to go to the disk when a file is closed, hold no worker
-# up: not those who ask for other files, and not the stop.
+# A user of the machine who makes the kernel hold the lock of a directory, a writer
+# whose octets have to go to the disk when a file is closed, and whoever deletes a
+# file hold no worker up: not those who ask for other files, and not the stop.
 
 . "$(dirname "$0")/lib.sh"
 storage_may_hang
@@ -128,4 +128,37 @@ sleep 2
 goes_on "a file that is flushed when it is closed holds nobody up"
 resume
 exec 6>&-
+unload
+
+# ---- a file that was deleted, of which the sibling was served -------------------
+
+echo hot >"$docroot/disk/hot.txt"
+echo page >"$docroot/disk/page.html"
+gzip -k "$docroot/disk/page.html"
+sync
+# What has just changed is not kept.
+sleep 1
+load threads=1 docroot="$docroot/disk"
+sysctl_set fastpath 0
+is "before" "$(get /hot.txt)" hot
+kept() {
+	get /page.html -H 'Accept-Encoding: gzip' >/dev/null
+	[ "$(count cached_documents)" = 2 ]
+}
+check "a sibling is kept" wait_for 60 kept
+# Blocks can't be freed on a file system that is frozen.
+cat >"$tmp/freeze.py" <<'END'
+import fcntl, os, sys
+FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
+directory = os.open(sys.argv[1], os.O_RDONLY)
+if sys.argv[2] == "freeze":
+    os.unlink(sys.argv[1] + "/page.html")
+    fcntl.ioctl(directory, FIFREEZE, 0)
+else:
+    fcntl.ioctl(directory, FITHAW, 0)
+END
+check "delete and freeze" python3 "$tmp/freeze.py" "$docroot/disk" freeze
+check "it isn't kept any more" wait_for 60 eval '[ "$(count cached_documents)" = 1 ]'
+goes_on "a file that was deleted holds nobody up"
+check "thaw" python3 "$tmp/freeze.py" "$docroot/disk" thaw
 done_testing

@@ -60,9 +60,16 @@ impl Name {
         // number before the end.
         let name = Self { dentry, sequence };
         // SAFETY: `name` holds the reference.
-        let (flags, hashed) = unsafe { (now!(raw, d_flags), now!(raw, d_hash.pprev)) };
-        let is_settled = sequence % 2 == 0 && !hashed.is_null();
+        let flags = unsafe { now!(raw, d_flags) };
+        let is_settled = sequence % 2 == 0 && name.is_hashed();
         (is_settled && flags & (DEPENDS | MANAGED) == 0).then_some(name)
+    }
+
+    /// Whether a look-up may find it: not so once it was deleted.
+    pub(super) fn is_hashed(&self) -> bool {
+        // SAFETY: By the type invariant we hold the dentry.
+        let hashed = unsafe { now!(self.dentry.as_ptr(), d_hash.pprev) };
+        !hashed.is_null()
     }
 
     /// Whether there is nothing of that name.
