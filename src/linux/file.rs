@@ -141,21 +141,22 @@ impl File {
         Ok(usize::try_from(count)?)
     }
 
-    /// Closes it without waiting for the disk: one that has octets for it is left to a work item of
-    /// the whole system. ext4, xfs and btrfs have whoever is the first to close a file after it was
-    /// truncated write it out, be he only a reader. May sleep.
-    pub(crate) fn close_soon(self) {
-        let file = self.file.as_ptr();
+    /// Whether it has octets for the disk. ext4, xfs and btrfs have whoever is the first to close a
+    /// file after it was truncated write them out, be he only a reader.
+    pub(crate) fn is_dirty(&self) -> bool {
         // SAFETY: By the type invariant the file is valid; its mapping is set when it is opened.
-        let is_dirty = unsafe {
-            let mapping = addr_of!((*file).f_mapping).read();
+        unsafe {
+            let mapping = addr_of!((*self.file.as_ptr()).f_mapping).read();
             bindings::mapping_tagged(mapping, bindings::PAGECACHE_TAG_DIRTY)
-        };
-        if is_dirty {
-            core::mem::forget(self);
-            // SAFETY: The reference was ours, and nobody drops it any more.
-            unsafe { bindings::fput(file) };
         }
+    }
+
+    /// Leaves it to the work item of the whole system to close it.
+    pub(crate) fn close_late(self) {
+        let file = self.file.as_ptr();
+        core::mem::forget(self);
+        // SAFETY: The reference was ours, and nobody drops it any more.
+        unsafe { bindings::fput(file) };
     }
 }
 
@@ -189,8 +190,8 @@ pub(super) unsafe fn close(file: NonNull<bindings::file>) {
     }
 }
 
-/// What was deleted, with the directories above it. Whoever drops the last reference to it frees its
-/// blocks: that is left to the work item of the whole system, as in [`close`].
+/// What was deleted, with the directories above it. Whoever drops the last reference to it frees
+/// its blocks: that is left to the work item of the whole system, as in [`close`].
 ///
 /// # Invariants
 ///

@@ -280,6 +280,19 @@ impl Path {
         }
     }
 
+    /// Whether it has octets for the disk, see [`File::is_dirty`]. Only where it [`is_local`].
+    ///
+    /// [`is_local`]: Path::is_local
+    pub(crate) fn is_dirty(&self) -> bool {
+        // SAFETY: By the type invariant the dentry is valid.
+        let inode = unsafe { bindings::d_backing_inode(self.path.dentry) };
+        // SAFETY: By the type invariant there is an inode, and the dentry keeps it.
+        unsafe {
+            let mapping = addr_of!((*inode).i_mapping).read();
+            bindings::mapping_tagged(mapping, bindings::PAGECACHE_TAG_DIRTY)
+        }
+    }
+
     /// The number of the device of the file system, which each that is mounted has another of.
     pub(crate) fn device(&self) -> u32 {
         // SAFETY: By the type invariant the dentry is valid. It keeps its super block, whose device

@@ -4,6 +4,7 @@
 //!
 //! A file system that has its truth elsewhere may have to tell when a file is closed, and wait for
 //! the answer (NFS 4, virtio-fs). Then that is done by a work item, whoever has held the file last.
+//! The same for a local file that has octets for the disk: to close it may be to write them out.
 
 use super::job::Closing;
 use super::shared::Shared;
@@ -27,9 +28,10 @@ const PIECE_SHIFT: u32 = 20;
 pub(super) struct Held {
     /// There until this is dropped.
     file: Option<File>,
-    /// How it is closed, unless at once.
+    /// How it is closed where that may always have to wait.
     closing: Option<Closing>,
-    place: Place,
+    device: u32,
+    shared: Arc<Shared>,
     inode: u64,
     /// What was used last, and in which second: see [`Self::is_used_first`].
     used: Atomic<u64>,
@@ -41,16 +43,17 @@ impl Held {
 
     /// For `file`, which was opened at `path` and has that number of an `inode`.
     pub(super) fn new(file: File, path: &Path, inode: u64, shared: &Arc<Shared>) -> Result<Self> {
-        let place = Place::Device(path.device());
+        let device = path.device();
         let closing = if path.is_local() {
             None
         } else {
-            Some(Closing::new(place, shared)?)
+            Some(Closing::new(Place::Device(device), shared)?)
         };
         Ok(Self {
             file: Some(file),
             closing,
-            place,
+            device,
+            shared: shared.clone(),
             inode,
             used: Atomic::new(0),
         })
@@ -58,7 +61,7 @@ impl Held {
 
     /// Whose file system it is that is read.
     pub(super) fn place(&self) -> Place {
-        self.place
+        Place::Device(self.device)
     }
 
     /// The number of its inode, if what is read of it will be in memory for others.
@@ -108,7 +111,14 @@ impl Drop for Held {
     fn drop(&mut self) {
         match (self.file.take(), self.closing.take()) {
             (Some(file), Some(closing)) => closing.start(file),
-            (Some(file), None) => file.close_soon(),
+            (Some(file), None) if file.is_dirty() => {
+                match Closing::new(Place::Closing(self.device), &self.shared) {
+                    Ok(closing) => closing.start(file),
+                    // There is no memory for that.
+                    Err(_) => file.close_late(),
+                }
+            }
+            (Some(file), None) => drop(file),
             (None, _) => (),
         }
     }

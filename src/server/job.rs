@@ -149,11 +149,12 @@ impl Pending {
         limit: u32,
     ) -> Result<Self, Refused> {
         let seat = Storage::seat().map_err(|_| Refused::NoMemory)?;
-        let job = Job::new(Stage::ToDo(task), Some(ARef::from(sock)), shared);
-        let job = job.map_err(|_| Refused::NoMemory)?;
+        let job = Job::idle(shared).map_err(|_| Refused::NoMemory)?;
         let mut progress = job.progress.lock();
         match shared.storage().enter(place, &job, seat, limit) {
             Ok(ticket) => {
+                progress.stage = Stage::ToDo(task);
+                progress.sock = Some(ARef::from(sock));
                 progress.ticket = ticket;
                 progress.flight = flight;
                 drop(progress);
@@ -215,11 +216,9 @@ pub(super) struct Closing {
 impl Closing {
     /// For a file of the file system `place`.
     pub(super) fn new(place: Place, shared: &Arc<Shared>) -> Result<Self> {
-        Ok(Self {
-            job: Job::new(Stage::Over, None, shared)?,
-            seat: Storage::seat()?,
-            place,
-        })
+        let seat = Storage::seat()?;
+        let job = Job::idle(shared)?;
+        Ok(Self { job, seat, place })
     }
 
     /// Closes `file` in a work item. May be called where a spin lock is not held.
@@ -233,23 +232,21 @@ impl Closing {
 }
 
 impl Job {
-    /// A job that isn't begun.
-    fn new(
-        stage: Stage,
-        sock: Option<ARef<Sock<Connection>>>,
-        shared: &Arc<Shared>,
-    ) -> Result<Arc<Self>> {
-        let progress = Progress {
-            stage,
-            sock,
-            ticket: (0, 0),
-            is_abandoned: false,
-            flight: None,
-        };
+    /// A job without a task, which nobody waits for.
+    fn idle(shared: &Arc<Shared>) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 work <- new_work!("rust_tux::Job"),
-                progress <- new_spinlock!(progress, "rust_tux::Job::progress"),
+                progress <- new_spinlock!(
+                    Progress {
+                        stage: Stage::Over,
+                        sock: None,
+                        ticket: (0, 0),
+                        is_abandoned: false,
+                        flight: None,
+                    },
+                    "rust_tux::Job::progress"
+                ),
                 shared: shared.clone(),
             }),
             GFP_KERNEL,

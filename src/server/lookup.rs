@@ -678,6 +678,11 @@ impl<const TRACED: bool> Names<'_, TRACED> {
         attributes: Attributes,
         coding: Coding,
     ) -> Result<Option<Resolution>> {
+        // Whoever asks once more would leave one more to be closed.
+        let is_jammed = || self.shared.storage().is_jammed(found.device());
+        if found.is_local() && found.is_dirty() && is_jammed() {
+            return Ok(Some(Resolution::Busy));
+        }
         let mode = self.reach.mode();
         let Some(file) = found.open(mode, self.may_sleep)? else {
             return Ok((mode == Lookup::MayBlock).then_some(Resolution::Busy));

@@ -12,6 +12,9 @@
 //! for [`SILENCE`] seconds) nobody waits for a place, and no more connections wait at all than half
 //! of those that there may be: who comes then is refused at once.
 //!
+//! Local files that have octets for the disk are closed in a lane of their own, one at a time:
+//! whoever else closed one would wait for the same.
+//!
 //! What can't be told to stay within one file system, because it follows a symbolic link or lists a
 //! directory, has a lane of its own, [`ANYWHERE`].
 
@@ -36,7 +39,7 @@ use kernel::sync::{
 /// Jobs that may run at a time, each in a thread of the kernel's that waits for a file system.
 pub(super) const PLACES: u32 = 512;
 
-/// Lanes. With more file systems than that in use at the same time, the rest share [`ANYWHERE`].
+/// Lanes. With more of them in use at the same time, the rest share [`ANYWHERE`].
 pub(super) const LANES: usize = 64;
 
 /// The lane of jobs that may touch any file system.
@@ -44,6 +47,10 @@ const ANYWHERE: usize = 0;
 
 /// Seconds without an end of a job after which a lane is silent.
 const SILENCE: u64 = 2;
+
+/// Files of a file system that may wait to be closed, before no more are opened that would have to:
+/// requests may come faster than files are closed, and a disk that hangs closes none.
+const CLOSINGS: u32 = 2048;
 
 /// Seconds for which a module that is unloaded waits for jobs before it says so.
 const PATIENCE: u64 = 5;
@@ -57,6 +64,8 @@ const ACTIVE: u16 = 2048;
 pub(super) enum Place {
     /// The file system on that device.
     Device(u32),
+    /// The same, for local files that have octets for the disk and are closed.
+    Closing(u32),
     /// Any.
     Anywhere,
 }
@@ -80,6 +89,8 @@ pub(super) type Seat = RBTreeNodeReservation<Ticket, Arc<Job>>;
 #[derive(Clone)]
 struct Lane {
     device: u32,
+    /// Whether it is for files that are closed.
+    is_closing: bool,
     running: u32,
     waiting: u32,
     /// Connections that wait for a job, be it running or not, their own or not.
@@ -92,6 +103,12 @@ impl Lane {
     /// Whether no job is in it.
     fn is_empty(&self) -> bool {
         self.running == 0 && self.waiting == 0 && self.connections == 0
+    }
+
+    /// Whether another job may begin while so many places are `free`.
+    fn may_begin(&self, free: u32) -> bool {
+        let limit = if self.is_closing { free.min(1) } else { free };
+        self.waiting > 0 && self.running < limit
     }
 
     /// Whether jobs run, and none has ended for long.
@@ -120,15 +137,17 @@ struct Lanes {
 impl Lanes {
     /// The lane for `place`.
     fn find(&mut self, place: Place) -> usize {
-        let Place::Device(device) = place else {
-            return ANYWHERE;
+        let (device, is_closing) = match place {
+            Place::Device(device) => (device, false),
+            Place::Closing(device) => (device, true),
+            Place::Anywhere => return ANYWHERE,
         };
         let mut found = ANYWHERE;
         for index in 1..self.lanes.len() {
             let Some(lane) = self.lanes.get(index) else {
                 break;
             };
-            if !lane.is_empty() && lane.device == device {
+            if !lane.is_empty() && lane.device == device && lane.is_closing == is_closing {
                 return index;
             }
             if lane.is_empty() && found == ANYWHERE {
@@ -138,6 +157,7 @@ impl Lanes {
         if found != ANYWHERE {
             if let Some(lane) = self.lanes.get_mut(found) {
                 lane.device = device;
+                lane.is_closing = is_closing;
             }
         }
         found
@@ -178,7 +198,7 @@ impl Lanes {
     /// Takes the first job of a lane that may begin.
     fn begin(&mut self, index: usize, now: u64) -> Option<Arc<Job>> {
         let lane = self.lanes.get_mut(index)?;
-        if lane.waiting == 0 || lane.running >= self.free {
+        if !lane.may_begin(self.free) {
             return None;
         }
         let first = self.waiting.cursor_lower_bound_mut(&(index, 0))?;
@@ -203,7 +223,7 @@ impl Lanes {
         }
         let running = |index: &usize| {
             let lane = self.lanes.get(*index)?;
-            (lane.waiting > 0).then_some(lane.running)
+            lane.may_begin(self.free).then_some(lane.running)
         };
         let waiting = (0..self.lanes.len()).filter(|index| running(index).is_some());
         let index = waiting.min_by_key(running)?;
@@ -286,6 +306,14 @@ impl Storage {
         drop(lanes);
         self.run(first);
         ticket
+    }
+
+    /// Whether as many files of that `device` wait to be closed as may.
+    pub(super) fn is_jammed(&self, device: u32) -> bool {
+        let mut lanes = self.lanes.lock();
+        let index = lanes.find(Place::Closing(device));
+        let lane = lanes.lanes.get(index);
+        lane.is_some_and(|lane| lane.waiting >= CLOSINGS)
     }
 
     /// Lets `job`, which has begun, and whose connection waits for it, go on among those that may
@@ -418,6 +446,7 @@ impl Keeper {
         let queue = OwnedQueue::new(c"rust_tux", ACTIVE)?;
         let lane = Lane {
             device: 0,
+            is_closing: false,
             running: 0,
             waiting: 0,
             connections: 0,

@@ -44,6 +44,30 @@ resume() {
 	dmsetup resume --noudevsync rust_tux || bail_out "resume"
 }
 
+# heads TARGET TIMES MOST STATUS...: HEAD, 40 times that many, has all of these
+# statuses and no other, and leaves no more than so many files open.
+heads() {
+	python_checks "$@" <<'END'
+import sys
+from http_client import *
+
+def opened():
+    with open("/proc/sys/fs/file-nr") as file:
+        return int(file.read().split()[0])
+
+target, times, most, *wanted = sys.argv[1:]
+before = opened()
+statuses = set()
+with Connection() as c:
+    for _ in range(int(times)):
+        c.send(request(target, method="HEAD") * 40)
+        statuses |= {str(c.response("HEAD").status) for _ in range(40)}
+is_("%s: answered, and refused when too many wait" % target, statuses, set(wanted))
+few = wait_until(lambda: opened() <= before + int(most))
+true("%s: no more and more files are open" % target, few, (before, opened()))
+END
+}
+
 # ---- the lock of a directory ----------------------------------------------------
 
 # Who lists a directory has its lock while the kernel writes to his memory, which
@@ -126,7 +150,10 @@ suspend
 exec 5>&-
 sleep 2
 goes_on "a file that is flushed when it is closed holds nobody up"
+# Nobody can make it more and more files that wait for that to end.
+heads /disk/big.bin 150 3000 200 503
 resume
+check "it is served again" wait_for 60 eval '[ "$(status /disk/big.bin -I)" = 200 ]'
 exec 6>&-
 unload
 
@@ -138,6 +165,13 @@ gzip -k "$docroot/disk/page.html"
 sync
 # What has just changed is not kept.
 sleep 1
+# Another file system, where something is not written out soon.
+mapped rust_tux2 "0 $((1 << 21)) linear $RUST_TUX_SCRATCH $((1 << 21))" ||
+	bail_out "no second device: $(tail -n 1 "$tmp/dm")"
+mkfs.ext4 -q -F "$device"
+mkdir "$docroot/disk/other"
+mount "$device" "$docroot/disk/other" || bail_out "mounting the second device"
+at_exit umount -l "$docroot/disk/other"
 load threads=1 docroot="$docroot/disk"
 sysctl_set fastpath 0
 is "before" "$(get /hot.txt)" hot
@@ -160,5 +194,9 @@ END
 check "delete and freeze" python3 "$tmp/freeze.py" "$docroot/disk" freeze
 check "it isn't kept any more" wait_for 60 eval '[ "$(count cached_documents)" = 1 ]'
 goes_on "a file that was deleted holds nobody up"
+# Now the kernel's work item that closes files waits: no others are left to it by
+# requests for what isn't written out.
+echo new >"$docroot/disk/other/new.txt"
+heads /other/new.txt 100 1000 200
 check "thaw" python3 "$tmp/freeze.py" "$docroot/disk" thaw
 done_testing
