@@ -43,10 +43,13 @@ if [ $((TEST_SEED % 2)) = 1 ]; then
 	sysctl_set clientport $backing
 fi
 
-# netem ARGUMENT...: on both ends.
+# netem ARGUMENT...: on both ends. One that is there already would keep what it isn't told anew: how
+# much it damages, its rate.
 netem() {
-	tc qdisc replace dev server root netem "$@" &&
-		in_client tc qdisc replace dev client root netem "$@" || not_ok "netem $*"
+	tc qdisc del dev server root 2>/dev/null
+	in_client tc qdisc del dev client root 2>/dev/null
+	tc qdisc add dev server root netem "$@" &&
+		in_client tc qdisc add dev client root netem "$@" || not_ok "netem $*"
 }
 
 # listen_with COOKIES REQUESTS BACKLOG: a new listening socket.
