@@ -80,11 +80,17 @@ networks=(
 	"rate 2mbit limit 20"
 	"delay 200ms 100ms distribution normal loss 2%"
 )
+# counted FILE LINE NAME: what the kernel has counted.
+counted() {
+	awk -v line="$2:" -v name="$3" '
+		$1 == line { if (!n) { for (i = 1; i <= NF; i++) if ($i == name) n = i } else print $n }' "/proc/net/$1"
+}
 cookies_sent() {
-	awk '/^TcpExt:/ { if (!n) { for (i = 1; i <= NF; i++) if ($i == "SyncookiesSent") n = i } else print $n }' \
-		/proc/net/netstat
+	counted netstat TcpExt SyncookiesSent
 }
 cookies_before=$(cookies_sent)
+again_before=$(counted snmp Tcp RetransSegs)
+lossy=
 # A phase takes the time that its last answers need, too.
 phase=$((TEST_SECONDS / 6))
 [ $phase -gt 4 ] || phase=4
@@ -104,6 +110,7 @@ while time_is_left; do
 	# (A cookie is lost if the segments that it comes back with change places.)
 	listen_with 1 128 2048
 	network=${networks[round % ${#networks[@]}]}
+	[[ $network != *loss* ]] || lossy=yes
 	# shellcheck disable=SC2086
 	netem $network
 	in_phase $phase "$network" downloads
@@ -123,6 +130,9 @@ while time_is_left; do
 	round=$((round + 1))
 done
 isnt_like "cookies were sent" "$(($(cookies_sent) - cookies_before))" '^(0|-.*)$'
+again=$(($(counted snmp Tcp RetransSegs) - again_before))
+echo "# $again segments were sent again"
+[ -z "$lossy" ] || isnt_like "what was lost was sent again" "$again" '^(0|-.*)$'
 was_fast
 if [ -n "${backing:-}" ]; then
 	handed_over=$(awk '$1 == "handoffs" { print $2 }' /proc/net/http/stat)
