@@ -226,9 +226,17 @@ for n in 1 2; do
 	is "crowd $n finds nothing wrong" "$(grep -A5 '^not ok' "$tmp/crowd.$n")" ""
 	operations_done "$(sed -n 's/^# operations: //p' "$tmp/crowd.$n")"
 done
-wait "${crowds[@]}"
+n=2
+for name in flood steal backing; do
+	wait "${crowds[n]}" || not_ok "$name ends well" "$(tail -n 5 "$tmp/$name")"
+	n=$((n + 1))
+done
+is "segments of the flood were sent" "$(grep -o '^ok .*' "$tmp/flood")" "ok segments were sent"
 cat "$tmp/steal" "$tmp/backing"
-[ "$rounds" -lt 10 ] || isnt_like "connections were handed over" "$(cat "$tmp/backing")" "^# 0 "
+[ "$rounds" -lt 10 ] || {
+	like "the port was another's" "$(cat "$tmp/steal")" "^# the port was stolen [1-9]"
+	like "connections were handed over" "$(cat "$tmp/backing")" "^# [1-9]"
+}
 # A machine that is busy with other things makes few of them in a short time.
 most=1
 [ "$TEST_SECONDS" -lt 600 ] || most=300

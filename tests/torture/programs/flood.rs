@@ -109,7 +109,7 @@ fn main() {
     let (address, len) = rust_tux_torture::exchange::raw_address(campaign.address);
     let rate = number("rate", 0);
     let (mut sent, mut lost) = (0u64, 0u64);
-    while campaign.goes_on() {
+    while campaign.has_time() {
         let packet = packet(&mut campaign.random, to, port);
         // SAFETY: The pointers are to octets and an address of these lengths, which are only read.
         let status = unsafe {
@@ -134,5 +134,6 @@ fn main() {
     check("segments were sent", sent > lost, || {
         format!("{sent} sent, {lost} not")
     });
+    campaign.count(sent);
     campaign.report();
 }
