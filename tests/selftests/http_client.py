@@ -61,6 +61,10 @@ class Malformed(Exception):
     """What came is no HTTP response."""
 
 
+class Cut(Malformed):
+    """What came is the beginning of one."""
+
+
 class Response:
     """A response: status, fields (pairs, in order), body; interim if it was 1xx."""
 
@@ -133,7 +137,8 @@ class Connection:
         while b"\r\n\r\n" not in self.unread:
             if not self.more():
                 if self.unread:
-                    raise Malformed(self.unread)
+                    is_begin = self.unread.startswith(b"HTTP/1.1 "[:len(self.unread)])
+                    raise (Cut if is_begin else Malformed)(self.unread)
                 return None
         end = self.unread.index(b"\r\n\r\n")
         head = bytes(self.unread[:end])
@@ -147,7 +152,7 @@ class Connection:
         length = int(length)
         while len(self.unread) < length:
             if not self.more():
-                raise Malformed("body of %d octets, not %d" % (len(self.unread), length))
+                raise Cut("body of %d octets, not %d" % (len(self.unread), length))
         response.body = bytes(self.unread[:length])
         del self.unread[:length]
         return response

@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 
-from http_client import Connection, Malformed, docroot, not_ok, ok, request, stat, true
+from http_client import Connection, Cut, docroot, not_ok, ok, request, stat, true
 
 seconds = int(os.environ["TEST_SECONDS"])
 seed = int(os.environ["TEST_SEED"])
@@ -348,13 +348,17 @@ class Reader(threading.Thread):
             file, path = self.chance.choice(list(kind.paths.items()))
             try:
                 wrong = self.ask(kind, file, path)
-            except (ConnectionError, Malformed) as error:
+            except (ConnectionError, Cut) as error:
                 # Cut off: the client can tell.
                 self.seen[kind.name, type(error).__name__] += 1
                 self.hang_up()
                 continue
             except socket.timeout:
                 wrong = "no answer in a minute"
+                self.hang_up()
+            except Exception as error:  # pylint: disable=broad-except
+                # What is malformed, for one: nobody would miss a thread that ends by it.
+                wrong = repr(error)[:300]
                 self.hang_up()
             if wrong:
                 self.wrong.append("%s: /%s: %s" % (kind.name, path, wrong))
@@ -491,7 +495,7 @@ if all_seen > 50 * len(kinds):
 else:
     print("# %d answers are too few to say that all was met" % all_seen)
 if has_mapper and all_seen > 100 * len(kinds):
-    errors = ("500", "Malformed", "ConnectionResetError", "closed")
+    errors = ("500", "Cut", "ConnectionResetError", "closed")
     true("somebody has met a disk that fails", any(seen["failing", error] for error in errors), seen)
 with open(tmp + "/operations", "w") as file:
     print(sum(seen.values()), file=file)
