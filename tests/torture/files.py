@@ -492,6 +492,10 @@ if all_seen > 50 * len(kinds):
     true("of each kind", all(whole.values()), whole)
     needed = {what: count for what, count in counts.items() if has_mapper or what not in ("failed", "left unanswered")}
     true("all of it was done to file systems", all(needed.values()), needed)
+    made_once = ("large", "failing", "unmounted")
+    newest = {kind.name: max(versions(file)[0] for file in kind.paths)
+              for kind in kinds.values() if kind.replaced and kind.name not in made_once}
+    true("files were replaced", min(newest.values()) > 1, newest)
 else:
     print("# %d answers are too few to say that all was met" % all_seen)
 if has_mapper and all_seen > 100 * len(kinds):
