@@ -154,6 +154,33 @@ fn listen(campaign: &Campaign) -> io::Result<TcpListener> {
     Ok(unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) })
 }
 
+/// Whether a socket that is bound has SO_REUSEPORT then, as the program is to see to.
+fn is_on() -> io::Result<bool> {
+    let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    let socket = unconnected(address, Options::default())?;
+    let (address, len) = raw_address(address);
+    // SAFETY: The pointer is to an address of that length, which is only read.
+    if unsafe { libc::bind(raw(&socket), (&raw const address).cast(), len) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut value = 0i32;
+    let mut len = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: The pointers are to a number and to its length.
+    let status = unsafe {
+        libc::getsockopt(
+            raw(&socket),
+            libc::SOL_SOCKET,
+            libc::SO_REUSEPORT,
+            (&raw mut value).cast(),
+            &raw mut len,
+        )
+    };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(value != 0)
+}
+
 fn steal(mut campaign: Campaign) -> io::Result<()> {
     let (mut stolen, mut accepted) = (0u64, 0u64);
     while campaign.goes_on() {
@@ -189,6 +216,8 @@ fn main() -> io::Result<()> {
             bpf(DETACH, &attachment(&cgroup, 0)).map(drop)
         }
         Some("join") => {
+            let is_on = is_on()?;
+            check("sockets share their port", is_on, String::new);
             let result = listen(&campaign);
             let refused = result
                 .as_ref()
