@@ -274,7 +274,15 @@ fn same_port(client: &mut Client<'_>) -> Result<(), String> {
             match connect_with(client.address, options) {
                 Ok(stream) => break stream,
                 // Another client has it.
-                Err(_) if round == 0 => return Ok(()),
+                Err(error)
+                    if round == 0
+                        && matches!(
+                            error.kind(),
+                            io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
+                        ) =>
+                {
+                    return Ok(());
+                }
                 // The server's last ACK is still to come.
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable && tries < 1000 => {
                     tries += 1;
