@@ -39,6 +39,8 @@ for name in file dir/ dir none; do
 	sed -E "s|^> (GET\|HEAD) / HTTP/1\.0|> \1 /$name HTTP/1.1\n> Host: a|" \
 		"$torture"/../corpus/{range,conditional,accept_encoding}.txt >"$tmp/of-${name//\//-}.txt"
 done
+export guided=0
+! grep -qa kcov_remote_start "$module" || guided=1
 clients_come
 run fuzzer "$torture"/../corpus/*.txt "$tmp"/of-*.txt
 clients_wrote_nothing

@@ -554,6 +554,10 @@ fn main() {
         println!("# {handed_over} handed over");
     }
     let reached = shared.reached.lock().unwrap().len();
+    // Whether the module is instrumented.
+    if number("guided", 0) != 0 {
+        check("it is seen what is reached", reached > 0, String::new);
+    }
     if reached > 0 {
         println!(
             "# {reached} places reached, {} streams kept",
