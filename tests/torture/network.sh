@@ -61,11 +61,12 @@ listen_with() {
 	sysctl_set start 1
 }
 
-# in_phase SECONDS NAME PROGRAM...: run in the client's network.
+# in_phase SECONDS NAME PROGRAM...: run in the client's network, with chances of its own.
 in_phase() {
 	local seconds=$1 name=$2 tests=$tap_failed
 	shift 2
-	server=192.0.2.1 TEST_SECONDS=$seconds TEST_SEED=$TEST_SEED run_in_client "$@"
+	random 1000000
+	server=192.0.2.1 TEST_SECONDS=$seconds TEST_SEED=$REPLY run_in_client "$@"
 	[ "$tap_failed" = "$tests" ] || echo "# that was: $name"
 }
 
@@ -118,7 +119,8 @@ while time_is_left; do
 
 	# SYN cookies if need be, and always; a queue that is soon full.
 	listen_with $((1 + round % 2)) $((16 << round % 5)) $((8 << round % 7))
-	server=192.0.2.1 TEST_SECONDS=$((phase + 2)) rate=$((round % 3 * 2000)) \
+	random 1000000
+	server=192.0.2.1 TEST_SECONDS=$((phase + 2)) TEST_SEED=$REPLY rate=$((round % 3 * 2000)) \
 		in_client "$torture/bin/flood" >"$tmp/flood" 2>&1 &
 	flood=$!
 	in_phase $phase "a flood" downloads
