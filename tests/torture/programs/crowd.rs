@@ -126,7 +126,7 @@ fn main() {
     let mut guests = VecDeque::<Guest<'_>>::new();
     let (mut arrived, mut refused, mut answered) = (0u64, 0u64, 0u64);
     let mut findings = Vec::new();
-    while campaign.goes_on() {
+    while campaign.has_time() {
         match Guest::arrive(&mut campaign, &site) {
             Some(guest) => {
                 arrived += 1;
@@ -171,5 +171,6 @@ fn main() {
     check("clients were served", answered > 0, || {
         format!("{arrived} connections")
     });
+    campaign.count(arrived);
     campaign.report();
 }

@@ -183,7 +183,7 @@ fn is_on() -> io::Result<bool> {
 
 fn steal(mut campaign: Campaign) -> io::Result<()> {
     let (mut stolen, mut accepted) = (0u64, 0u64);
-    while campaign.goes_on() {
+    while campaign.has_time() {
         let Ok(listener) = listen(&campaign) else {
             thread::sleep(Duration::from_millis(campaign.random.u64(10..100)));
             continue;
@@ -203,6 +203,7 @@ fn steal(mut campaign: Campaign) -> io::Result<()> {
         thread::sleep(Duration::from_millis(campaign.random.u64(..2000)));
     }
     println!("# the port was stolen {stolen} times, {accepted} connections accepted there");
+    campaign.count(stolen);
     campaign.report();
     Ok(())
 }
