@@ -161,7 +161,8 @@ impl Torture {
     }
 
     /// Clients for so long, and until one was served, if that comes, while `meanwhile` is called
-    /// again and again; then `end`, and what became of all. None of it may be wrong.
+    /// again and again; then `end`, and what became of all. None of it may be wrong. Returns
+    /// whether all were served.
     fn storm(
         &mut self,
         name: &str,
@@ -169,7 +170,7 @@ impl Torture {
         kinds: &[&Kind],
         mut meanwhile: impl FnMut(),
         end: impl FnOnce(),
-    ) {
+    ) -> bool {
         let (lost, over) = (lost_resets(), AtomicBool::new(false));
         let served = AtomicBool::new(false);
         let tally = thread::scope(|scope| {
@@ -218,6 +219,7 @@ impl Torture {
         );
         self.operations += tally.all();
         self.is_well(name);
+        tally.of("right") == tally.all()
     }
 
     /// Such a storm, in which allocations fail by these until its end.
@@ -394,12 +396,17 @@ impl Torture {
             let seed = self.campaign.random.u64(..);
             let end = Instant::now() + Duration::from_secs_f64(seconds / 3.0);
             let poor = thread::spawn(move || Poor::until(end, seed));
-            self.storm(
+            let are_served = self.storm(
                 &name,
                 seconds / 3.0,
                 &kinds,
                 || thread::sleep(Duration::from_millis(100)),
                 || (),
+            );
+            check(
+                &format!("{name}: all others are served"),
+                are_served,
+                String::new,
             );
             let until = end.max(Instant::now()) + Duration::from_secs(60);
             while !poor.is_finished() && Instant::now() < until {
@@ -657,7 +664,12 @@ fn main() {
             faults.of(&ours);
         }
     }
-    torture.storm("caches are dropped", share, &kinds, drop_caches, || ());
+    let are_served = torture.storm("caches are dropped", share, &kinds, drop_caches, || ());
+    check(
+        "caches are dropped: all are served",
+        are_served,
+        String::new,
+    );
     sysctl("clientport", 0);
     torture.site.kinds = without_backing;
     if has_time("TCP without memory") {
