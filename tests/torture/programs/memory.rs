@@ -357,11 +357,9 @@ impl Torture {
         while available() > room + 16 * MIB && Instant::now() < until {
             thread::sleep(Duration::from_millis(200));
         }
-        println!(
-            "# room for {} MiB of files, of {} MiB",
-            available() / MIB,
-            DISK.0 as u64 * DISK.1 / MIB as u64
-        );
+        let (has, wants) = (available() / MIB, DISK.0 as i64 * DISK.1 as i64 / MIB);
+        println!("# room for {has} MiB of files, of {wants} MiB");
+        check("there is no room for all files", has < wants, String::new);
         let kinds = self.site.kinds.clone();
         let disk: Vec<&Kind> = kinds
             .iter()
