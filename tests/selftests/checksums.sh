@@ -311,7 +311,7 @@ for size in 10240, 102400:
                 for _ in range(4):
                     c.send(request("/changing"))
                 bodies = [c.response() for _ in range(4)]
-            except (Malformed, ConnectionError):
+            except (Cut, ConnectionError):
                 bodies = [None]
             # A file that has become shorter ends the connection.
             if None in bodies:
