@@ -12,7 +12,7 @@
 . "$(dirname "$0")/lib.sh"
 
 cd "$repo"
-checks=(clippy rustfmt comments panics stack layers sysctls selftests shellcheck heads hosts paths subjects)
+checks=(clippy rustfmt comments panics stack layers sysctls selftests models shellcheck heads hosts paths subjects)
 
 # tracked PATTERN...: files of the repository, also those not added yet.
 tracked() {
@@ -140,6 +140,10 @@ check_selftests() { # executable, and listed in their Makefile
 				echo "tests/selftests/Makefile lists $file, which is not there"
 		done
 	} | none
+}
+
+check_models() { # the mistakes that models must find can still be made
+	scripts/models.sh --fits
 }
 
 check_shellcheck() { # the scripts and selftests

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # usage: scripts/models.sh [--preemptions N] [--only-planted | --no-planted] [MODEL...]
+#        scripts/models.sh --fits
 #
 # Tries what contexts share in each order that there can be: the sources of the
 # run queue, of accepting, of work items and of those who wait for others', of the
@@ -15,13 +16,14 @@
 #                     model has (1 to 3); 3 takes minutes for most
 #   --only-planted    only look whether the mistakes are found
 #   --no-planted      don't
+#   --fits            only look whether the mistakes are still to be had from the sources
 #
 # Uses this machine's cargo if it is 1.85 or newer, else that of the build root.
 # The crates come through cargo.
 
 . "$(dirname "$0")/lib.sh"
 
-real=1 planted=1 preemptions=
+real=1 planted=1 fits= preemptions=
 models=()
 while [ $# != 0 ]; do
 	case $1 in
@@ -29,14 +31,13 @@ while [ $# != 0 ]; do
 	--preemptions) preemptions=${2:?--preemptions needs a number} && shift ;;
 	--only-planted) real= ;;
 	--no-planted) planted= ;;
+	--fits) fits=1 ;;
 	-*) die "no such option: $1" ;;
 	*) models+=("$1") ;;
 	esac
 	shift
 done
 
-rust_toolchain cc
-where=cargo$suffix
 mkdir -p "$build/models"
 
 # compile DIRECTORY: makes the models of a tree; what runs them is then $binary. The sources use
@@ -118,6 +119,12 @@ wanted() {
 	[ "${#models[@]}" = 0 ] || [[ " ${models[*]} " == *" $1 "* ]]
 }
 
+if [ -n "$fits" ]; then
+	plant
+	exit 0
+fi
+rust_toolchain cc
+where=cargo$suffix
 passed=0 failed=0
 if [ -n "$real" ]; then
 	compile .

@@ -5,7 +5,8 @@
 #
 # Runs these targets of the Makefile one after the other, also when one fails.
 # The last line, "N passed, N failed", sums theirs; a target that ends badly
-# without a failed test, or without that line, counts as one that failed.
+# without a failed test, or without that line, counts as one that failed. Before
+# it is said again what failed.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -14,7 +15,7 @@ case ${1:---help} in
 esac
 
 mkdir -p "$build"
-passed=0 failed=0
+passed=0 failed=0 failures=()
 for target in "$@"; do
 	echo "# make $target"
 	set +e
@@ -30,6 +31,15 @@ for target in "$@"; do
 	*) [ "$status" = 0 ] && [ -n "$line" ] || [ "$f" != 0 ] || f=1 ;;
 	esac
 	passed=$((passed + p)) failed=$((failed + f))
+	[ "$f" = 0 ] || failures+=("$target")
+done
+for target in "${failures[@]}"; do
+	echo "# make $target failed:"
+	# What says so, with the selftest that did; else how it ended.
+	said=$(awk '/^# selftest: / { test = $3 ": " } /^(not ok|FAILED)/ { print "#   " test $0 }' \
+		"$build/test-$target.log")
+	[ -n "$said" ] || said=$(tail -n 20 "$build/test-$target.log" | sed 's/^/#   /')
+	head -n 50 <<<"$said"
 done
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

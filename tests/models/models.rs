@@ -486,6 +486,19 @@ fn lane_hangs() {
     });
 }
 
+/// The same with files that have octets for the disk: they have one place, and not half of them.
+#[test]
+fn closing_hangs() {
+    check("closing_hangs", 1, || {
+        let files = Files::new(3, 4);
+        files.flush(1, File::hanging());
+        files.flush(1, File::hanging());
+        files.close(1, File::hanging());
+        files.close(2, File::new());
+        files.unload();
+    });
+}
+
 /// The accept queue is looked at in vain while a connection comes that can't be taken in softirq.
 #[test]
 fn left_meanwhile() {

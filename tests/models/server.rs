@@ -210,6 +210,11 @@ impl Files {
         close(&self.shared, Place::Device(device), file);
     }
 
+    /// The same for a file that has octets for the disk.
+    pub(crate) fn flush(&self, device: u32, file: File) {
+        close(&self.shared, Place::Closing(device), file);
+    }
+
     /// Waits for all work items, after which no place is taken, and no lane in use.
     pub(crate) fn unload(self) {
         let storage = self.keeper.storage().clone();
