@@ -9,8 +9,9 @@
 #
 # environment: TESTS="a.sh b.sh"  these only
 #              VM_TIMEOUT=SECONDS for the whole run (4200; debug: 4800)
-#              VM_JOBS=N          machines at a time, each with its share of the
-#                                 tests and 2 GiB (1; debug: 2)
+#              VM_JOBS=N          machines at a time, of 2 GiB, each of which takes
+#                                 the next test when it is done with one (1;
+#                                 debug: 2)
 
 . "$(dirname "$0")/lib.sh"
 
@@ -30,12 +31,11 @@ list_selftests() {
 		"$repo/tests/selftests/Makefile"
 }
 
-# machine NAME TEST...: runs these; the kernel's log goes to NAME.log.
+# machine NAME: runs tests as long as there are any; the kernel's log goes to NAME.log.
 machine() {
-	local name=$1
-	shift
-	exec "$repo/scripts/vm.sh" --kernel "$kernel" --timeout "$timeout" --log "$name.log" \
-		-- "exec scripts/guest/selftests $*" 2>&1
+	exec "$repo/scripts/vm.sh" --kernel "$kernel" --timeout "$timeout" --log "$1.log" \
+		--on-next "flock '$queue.lock' sed -i -e '1w /dev/stdout' -e 1d '$queue'" \
+		-- "exec scripts/guest/selftests -" 2>&1
 }
 
 # ended NAME STATUS: says what NAME.tap doesn't of a machine that has ended.
@@ -52,24 +52,26 @@ read -r -a tests <<<"${TESTS:-$(list_selftests)}"
 mkdir -p "$build"
 name=$build/selftests-$kernel
 rm -f "$name"{,.[0-9]}.{tap,log}
+# One a line, and then a line for each machine that tells it that there are no more.
+queue=$name.queue
+{
+	printf '%s\n' "${tests[@]}"
+	for ((job = 0; job < jobs; job++)); do
+		echo
+	done
+} >"$queue"
+# A scan for leaks for each machine, not for each test.
+[ "${#tests[@]}" = 1 ] || export TEST_KMEMLEAK=${TEST_KMEMLEAK:-last}
 set +e
 if [ "$jobs" -le 1 ]; then
-	(machine "$name" "${tests[@]}") | tee "$name.tap"
+	(machine "$name") | tee "$name.tap"
 	ended "$name" "${PIPESTATUS[0]}" | tee -a "$name.tap"
 else
-	# A scan for leaks for each machine, not for each test.
-	export TEST_KMEMLEAK=${TEST_KMEMLEAK:-last}
 	pids=()
 	trap 'kill "${pids[@]}" "$tail" 2>/dev/null; wait; exit 130' INT TERM HUP
 	for ((job = 0; job < jobs; job++)); do
-		# Dealt out in the order of the list.
-		mine=()
-		for ((i = job; i < ${#tests[@]}; i += jobs)); do
-			mine+=("${tests[i]}")
-		done
-		echo "# machine $job: ${mine[*]}"
 		: >"$name.$job.tap"
-		(machine "$name.$job" "${mine[@]}") >"$name.$job.tap" &
+		(machine "$name.$job") >"$name.$job.tap" &
 		pids+=($!)
 	done
 	# All comes at the end, one machine's after the other's; this meanwhile.
@@ -85,6 +87,7 @@ else
 	cat "$name".[0-9].tap | tee "$name.tap"
 fi
 set -e
+rm -f "$queue" "$queue.lock"
 
 passed=$(grep -E '^ok' "$name.tap" | grep -cv '# SKIP' || :)
 failed=$(grep -c '^not ok' "$name.tap" || :)

@@ -25,6 +25,7 @@
 #   --log FILE          kernel log of the guest (build/vm-console.log)
 #   --append WORDS      more words for the kernel's command line
 #   --on-up COMMAND     run on the host when COMMAND prints the line "up"
+#   --on-next COMMAND   the same with "next": what it prints is what COMMAND reads
 #
 # In the guest /dev/vdc is an empty scratch disk of 16 GiB.
 # Exit status 124: time-out; 125: the machine died before COMMAND ended.
@@ -32,7 +33,7 @@
 . "$(dirname "$0")/lib.sh"
 
 arguments=("$@")
-kernel=stock memory=2048 cpus=2 timeout=0 counted='' forward='' tap='' append='' on_up=''
+kernel=stock memory=2048 cpus=2 timeout=0 counted='' forward='' tap='' append='' on_up='' on_next=''
 log=$build/vm-console.log
 shares=()
 while [ $# != 0 ]; do
@@ -49,6 +50,7 @@ while [ $# != 0 ]; do
 	--log) log=$2; shift ;;
 	--append) append=$2; shift ;;
 	--on-up) on_up=$2; shift ;;
+	--on-next) on_next=$2; shift ;;
 	--) shift; break ;;
 	*) die "unknown option $1 (see --help)" ;;
 	esac
@@ -293,12 +295,14 @@ qemu+=(-chardev stdio,id=output,signal=off)
 (
 	while IFS= read -r line || [ -n "$line" ]; do
 		if [ "$line" = up ] && [ -n "$on_up" ]; then
-			bash -c "$on_up" || :
+			bash -c "$on_up" 7>&- || :
+		elif [ "$line" = next ] && [ -n "$on_next" ]; then
+			bash -c "$on_next" >&7 7>&- || :
 		else
 			printf '%s\n' "$line"
 		fi
 	done <"$dir/output"
-) 5>&- 7>&- 8>&- 9>&- &
+) 5>&- 8>&- 9>&- &
 reader=$!
 setsid setpriv --pdeathsig TERM "${qemu[@]}" <"$dir/input" >"$dir/output" 2>"$dir/errors" 5>&- 7>&- 8>&- 9>&- &
 machine_pid=$!
