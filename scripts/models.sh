@@ -23,7 +23,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-real=1 planted=1 fits= preemptions=
+real=1 planted=1 fits='' preemptions=''
 models=()
 while [ $# != 0 ]; do
 	case $1 in
