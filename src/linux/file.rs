@@ -151,42 +151,67 @@ impl File {
         }
     }
 
-    /// Leaves it to the work item of the whole system to close it.
-    pub(crate) fn close_late(self) {
+    /// Whether to close it may be to wait for the disk.
+    pub(crate) fn may_wait(&self) -> bool {
+        // SAFETY: By the type invariant the file is valid.
+        self.is_dirty() || unsafe { is_deleted(self.file) }
+    }
+
+    /// Closes it, however long that takes.
+    pub(crate) fn close(self, _context: &MaySleep) {
         let file = self.file.as_ptr();
         core::mem::forget(self);
-        // SAFETY: The reference was ours, and nobody drops it any more.
-        unsafe { bindings::fput(file) };
+        // SAFETY: The reference was ours, and nobody drops it any more; this may sleep.
+        unsafe { bindings::__fput_sync(file) };
     }
 }
 
 impl Drop for File {
-    /// May sleep.
+    /// May sleep, but leaves what may wait for the disk to the kernel, as far as that can be told.
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the reference is ours.
-        unsafe { close(self.file) };
+        if self.may_wait() {
+            // SAFETY: By the type invariant the reference is ours.
+            unsafe { bindings::fput(self.file.as_ptr()) };
+        } else {
+            // SAFETY: As above.
+            unsafe { close(self.file) };
+        }
     }
 }
 
-/// Gives up a reference to an open file.
+/// Gives up a reference to an open file or directory.
 ///
 /// From a kernel thread `fput()` leaves the work to one work item of the whole system, which closed
-/// files could pile up behind. A file that was deleted is left to it all the same: its blocks may
-/// have to be freed.
+/// files could pile up behind. What was deleted is left to it all the same: its blocks may have to
+/// be freed.
 ///
 /// # Safety
 ///
 /// The caller gives up one reference to `file`, and may sleep.
 pub(super) unsafe fn close(file: NonNull<bindings::file>) {
-    let file = file.as_ptr();
-    // SAFETY: By the safety requirements the file is valid, and an open one has an inode.
-    let links = unsafe { addr_of!((*(*file).f_inode).__bindgen_anon_1.i_nlink).read_volatile() };
-    if links == 0 {
+    // SAFETY: By the safety requirements the file is valid.
+    if unsafe { is_deleted(file) } {
         // SAFETY: By the safety requirements the reference is ours.
-        unsafe { bindings::fput(file) };
+        unsafe { bindings::fput(file.as_ptr()) };
     } else {
         // SAFETY: As above; this may sleep.
-        unsafe { bindings::__fput_sync(file) };
+        unsafe { bindings::__fput_sync(file.as_ptr()) };
+    }
+}
+
+/// Whether `file` was deleted, or only its name: then nobody else may have the directory above it,
+/// which may have been deleted, too.
+///
+/// # Safety
+///
+/// `file` is valid.
+unsafe fn is_deleted(file: NonNull<bindings::file>) -> bool {
+    let file = file.as_ptr();
+    // SAFETY: By the safety requirements; an open file has an inode and a dentry.
+    unsafe {
+        let links = addr_of!((*(*file).f_inode).__bindgen_anon_1.i_nlink).read_volatile();
+        let dentry = addr_of!((*file).__bindgen_anon_1.f_path.dentry).read();
+        links == 0 || addr_of!((*dentry).d_hash.pprev).read_volatile().is_null()
     }
 }
 

@@ -339,21 +339,26 @@ impl Witness {
 }
 
 impl Drop for Witness {
-    /// May sleep, but doesn't wait for the disk: nobody else may have a file that was deleted.
+    /// May sleep, but doesn't wait for the disk: nobody else may have what was deleted, be it the
+    /// file, a directory that it was in, or what was made for a while where there was nothing.
     fn drop(&mut self) {
-        let leaf = self.names.first().filter(|name| !name.is_hashed());
-        let leftover = leaf.and_then(|leaf| {
+        // From the end: what leads to nothing is not the last that holds its directory.
+        while let Some(name) = self.names.pop() {
+            if name.is_hashed() || name.is_absent() {
+                continue;
+            }
             let path = bindings::path {
                 mnt: self.root.path.mnt,
-                dentry: leaf.dentry.as_ptr(),
+                dentry: name.dentry.as_ptr(),
             };
-            // SAFETY: By the type invariants `leaf` holds the dentry, which has an inode, and
+            // SAFETY: By the type invariants `name` holds the dentry, which has an inode, and
             // `root` the mount.
-            unsafe { Leftover::new(&path) }
-        });
-        // Without memory for that it is the last reference that is dropped here.
-        self.names.clear();
-        drop(leftover);
+            let leftover = unsafe { Leftover::new(&path) };
+            // Without memory for that, or with as many files open as there may be, the last
+            // reference may be dropped here.
+            drop(name);
+            drop(leftover);
+        }
     }
 }
 

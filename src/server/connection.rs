@@ -221,7 +221,8 @@ pub(super) enum Phase {
     HandingOver(handoff::Reason, Option<u64>),
     /// For room in the send buffer, or for octets of a file.
     Sending(Response),
-    /// For nothing: the last response was sent in softirq, and the FIN is to follow.
+    /// For nothing: a worker has to send the FIN, after a response that was sent in softirq, or
+    /// because no further request has come.
     Ending,
     /// For the rest of the request's body, after the response.
     Draining(Drain),

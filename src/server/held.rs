@@ -4,7 +4,8 @@
 //!
 //! A file system that has its truth elsewhere may have to tell when a file is closed, and wait for
 //! the answer (NFS 4, virtio-fs). Then that is done by a work item, whoever has held the file last.
-//! The same for a local file that has octets for the disk: to close it may be to write them out.
+//! The same for a local file that has octets for the disk, or was deleted: to close it may be to
+//! write it out, or to free its blocks.
 
 use super::job::Closing;
 use super::shared::Shared;
@@ -111,15 +112,13 @@ impl Drop for Held {
     fn drop(&mut self) {
         match (self.file.take(), self.closing.take()) {
             (Some(file), Some(closing)) => closing.start(file),
-            (Some(file), None) if file.is_dirty() => {
-                match Closing::new(Place::Closing(self.device), &self.shared) {
-                    Ok(closing) => closing.start(file),
-                    // There is no memory for that.
-                    Err(_) => file.close_late(),
+            (Some(file), None) if file.may_wait() => {
+                // Without memory for that it is left to the kernel.
+                if let Ok(closing) = Closing::new(Place::Closing(self.device), &self.shared) {
+                    closing.start(file);
                 }
             }
-            (Some(file), None) => drop(file),
-            (None, _) => (),
+            _ => (),
         }
     }
 }

@@ -88,7 +88,7 @@ impl Task {
                 Some(Output::Read(fragments, result))
             }
             Task::Close(file) => {
-                drop(file);
+                file.close(may_sleep);
                 None
             }
         })

@@ -12,8 +12,8 @@
 //! for [`SILENCE`] seconds) nobody waits for a place, and no more connections wait at all than half
 //! of those that there may be: who comes then is refused at once.
 //!
-//! Local files that have octets for the disk are closed in a lane of their own, one at a time:
-//! whoever else closed one would wait for the same.
+//! Local files whose end is work for the disk are closed in another lane of their file system, one
+//! at a time: whoever else closed one would wait for the same. That takes no place.
 //!
 //! What can't be told to stay within one file system, because it follows a symbolic link or lists a
 //! directory, has a lane of its own, [`ANYWHERE`].
@@ -39,11 +39,18 @@ use kernel::sync::{
 /// Jobs that may run at a time, each in a thread of the kernel's that waits for a file system.
 pub(super) const PLACES: u32 = 512;
 
-/// Lanes. With more of them in use at the same time, the rest share [`ANYWHERE`].
-pub(super) const LANES: usize = 64;
+/// Lanes. With more of them in use at the same time, the rest share [`ANYWHERE`] and
+/// [`CLOSING_ANYWHERE`].
+pub(super) const LANES: usize = 128;
 
 /// The lane of jobs that may touch any file system.
 const ANYWHERE: usize = 0;
+
+/// The lane of files that are closed and have no other one.
+const CLOSING_ANYWHERE: usize = 1;
+
+/// Lanes that belong to no file system.
+const SHARED: usize = 2;
 
 /// Seconds without an end of a job after which a lane is silent.
 const SILENCE: u64 = 2;
@@ -64,7 +71,7 @@ const ACTIVE: u16 = 2048;
 pub(super) enum Place {
     /// The file system on that device.
     Device(u32),
-    /// The same, for local files that have octets for the disk and are closed.
+    /// The same, for local files that are closed and whose end is work for the disk.
     Closing(u32),
     /// Any.
     Anywhere,
@@ -107,8 +114,13 @@ impl Lane {
 
     /// Whether another job may begin while so many places are `free`.
     fn may_begin(&self, free: u32) -> bool {
-        let limit = if self.is_closing { free.min(1) } else { free };
+        let limit = if self.is_closing { 1 } else { free };
         self.waiting > 0 && self.running < limit
+    }
+
+    /// What a job takes: places, and a part in [`Lanes::closing`].
+    fn takes(&self) -> (u32, u32) {
+        (u32::from(!self.is_closing), u32::from(self.is_closing))
     }
 
     /// Whether jobs run, and none has ended for long.
@@ -127,6 +139,8 @@ struct Lanes {
     places: u32,
     /// Places that are free.
     free: u32,
+    /// Files that are being closed, which takes no place.
+    closing: u32,
     /// Sums over the lanes.
     waiting_count: u32,
     connections: u32,
@@ -137,24 +151,24 @@ struct Lanes {
 impl Lanes {
     /// The lane for `place`.
     fn find(&mut self, place: Place) -> usize {
-        let (device, is_closing) = match place {
-            Place::Device(device) => (device, false),
-            Place::Closing(device) => (device, true),
+        let (device, is_closing, shared) = match place {
+            Place::Device(device) => (device, false, ANYWHERE),
+            Place::Closing(device) => (device, true, CLOSING_ANYWHERE),
             Place::Anywhere => return ANYWHERE,
         };
-        let mut found = ANYWHERE;
-        for index in 1..self.lanes.len() {
+        let mut found = shared;
+        for index in SHARED..self.lanes.len() {
             let Some(lane) = self.lanes.get(index) else {
                 break;
             };
             if !lane.is_empty() && lane.device == device && lane.is_closing == is_closing {
                 return index;
             }
-            if lane.is_empty() && found == ANYWHERE {
+            if lane.is_empty() && found == shared {
                 found = index;
             }
         }
-        if found != ANYWHERE {
+        if found != shared {
             if let Some(lane) = self.lanes.get_mut(found) {
                 lane.device = device;
                 lane.is_closing = is_closing;
@@ -212,7 +226,9 @@ impl Lanes {
         lane.running = lane.running.saturating_add(1);
         lane.waiting = lane.waiting.saturating_sub(1);
         self.waiting_count = self.waiting_count.saturating_sub(1);
-        self.free = self.free.saturating_sub(1);
+        let (places, closing) = lane.takes();
+        self.free = self.free.saturating_sub(places);
+        self.closing = self.closing.saturating_add(closing);
         Some(node.to_key_value().1)
     }
 
@@ -351,10 +367,12 @@ impl Storage {
     pub(super) fn leave(&self, index: usize) {
         let now = time::monotonic_seconds();
         let mut lanes = self.lanes.lock();
-        lanes.free = lanes.free.saturating_add(1);
         if let Some(lane) = lanes.lanes.get_mut(index) {
             lane.running = lane.running.saturating_sub(1);
             lane.heard = now;
+            let (places, closing) = lane.takes();
+            lanes.free = lanes.free.saturating_add(places);
+            lanes.closing = lanes.closing.saturating_sub(closing);
         }
         drop(lanes);
         // The lane itself, and others that may begin another one now.
@@ -418,7 +436,10 @@ impl Storage {
     pub(super) fn numbers(&self) -> Numbers {
         let lanes = self.lanes.lock();
         Numbers {
-            running: lanes.places.saturating_sub(lanes.free),
+            running: lanes
+                .places
+                .saturating_sub(lanes.free)
+                .saturating_add(lanes.closing),
             waiting: lanes.waiting_count,
             abandoned: lanes.abandoned,
         }
@@ -427,7 +448,7 @@ impl Storage {
     /// A device for which a job runs; 0 if it may be any.
     fn busy_device(&self) -> u32 {
         let lanes = self.lanes.lock();
-        let mut lanes = lanes.lanes.iter().skip(1);
+        let mut lanes = lanes.lanes.iter().skip(SHARED);
         lanes
             .find(|lane| lane.running > 0)
             .map_or(0, |lane| lane.device)
@@ -441,7 +462,8 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// A work queue without jobs, of which `places` may run at a time, in so many `lanes`.
+    /// A work queue without jobs, of which `places` may run at a time, in so many `lanes`, two of
+    /// which belong to no file system.
     pub(super) fn new(places: u32, lanes: usize) -> Result<Self> {
         let queue = OwnedQueue::new(c"rust_tux", ACTIVE)?;
         let lane = Lane {
@@ -452,7 +474,10 @@ impl Keeper {
             connections: 0,
             heard: 0,
         };
-        let lanes = KVec::from_elem(lane, lanes, GFP_KERNEL)?;
+        let mut lanes = KVec::from_elem(lane, lanes, GFP_KERNEL)?;
+        if let Some(lane) = lanes.get_mut(CLOSING_ANYWHERE) {
+            lane.is_closing = true;
+        }
         let handle = queue.handle();
         let storage = Arc::pin_init(
             pin_init!(Storage {
@@ -464,6 +489,7 @@ impl Keeper {
                         next: 0,
                         places,
                         free: places,
+                        closing: 0,
                         waiting_count: 0,
                         connections: 0,
                         abandoned: 0,

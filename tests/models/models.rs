@@ -440,7 +440,7 @@ fn wanderer_is_given_up() {
 #[test]
 fn lanes() {
     check("lanes", 3, || {
-        let files = Rc::new(Files::new(1, 3));
+        let files = Rc::new(Files::new(1, 4));
         let another = files.clone();
         let other = spawn(move || {
             another.close(1, File::new());
@@ -457,7 +457,7 @@ fn lanes() {
 #[test]
 fn lane_is_taken() {
     check("lane_is_taken", 2, || {
-        let files = Rc::new(Files::new(2, 3));
+        let files = Rc::new(Files::new(2, 4));
         let another = files.clone();
         let other = spawn(move || {
             another.close(1, File::hanging());
@@ -473,7 +473,7 @@ fn lane_is_taken() {
 #[test]
 fn lane_hangs() {
     check("lane_hangs", 2, || {
-        let files = Rc::new(Files::new(2, 3));
+        let files = Rc::new(Files::new(2, 4));
         let another = files.clone();
         files.close(1, File::hanging());
         let other = spawn(move || {
@@ -486,14 +486,26 @@ fn lane_hangs() {
     });
 }
 
-/// The same with files that have octets for the disk: they have one place, and not half of them.
+/// Files whose end is work for the disk are closed whatever else hangs, and leave places as they
+/// are.
 #[test]
 fn closing_hangs() {
     check("closing_hangs", 1, || {
-        let files = Files::new(3, 4);
-        files.flush(1, File::hanging());
-        files.flush(1, File::hanging());
+        let files = Files::new(2, 5);
         files.close(1, File::hanging());
+        files.flush(1, File::hanging());
+        files.close(2, File::hanging());
+        files.flush(2, File::new());
+        files.unload();
+    });
+}
+
+/// The same without a lane for them.
+#[test]
+fn closing_without_lane() {
+    check("closing_without_lane", 2, || {
+        let files = Files::new(1, 2);
+        files.flush(1, File::hanging());
         files.close(2, File::new());
         files.unload();
     });

@@ -157,11 +157,17 @@ check "it is served again" wait_for 60 eval '[ "$(status /disk/big.bin -I)" = 20
 exec 6>&-
 unload
 
-# ---- a file that was deleted, of which the sibling was served -------------------
+# ---- what was deleted -----------------------------------------------------------
 
 echo hot >"$docroot/disk/hot.txt"
+# A file, of which the sibling is served.
 echo page >"$docroot/disk/page.html"
 gzip -k "$docroot/disk/page.html"
+# A directory, out of which the file has been moved.
+mkdir "$docroot/disk/left" "$docroot/disk/linked"
+echo moved >"$docroot/disk/left/moved.txt"
+# A directory with one name of a file, which is being sent.
+head -c 30000000 /dev/zero >"$docroot/disk/linked/big.bin"
 sync
 # What has just changed is not kept.
 sleep 1
@@ -172,28 +178,60 @@ mkfs.ext4 -q -F "$device"
 mkdir "$docroot/disk/other"
 mount "$device" "$docroot/disk/other" || bail_out "mounting the second device"
 at_exit umount -l "$docroot/disk/other"
+head -c 30000000 /dev/zero >"$docroot/disk/other/big.bin"
+sync
 load threads=1 docroot="$docroot/disk"
 sysctl_set fastpath 0
+sysctl_set send_timeout 300
+sysctl_set min_send_rate 0
 is "before" "$(get /hot.txt)" hot
 kept() {
 	get /page.html -H 'Accept-Encoding: gzip' >/dev/null
-	[ "$(count cached_documents)" = 2 ]
+	get /left/moved.txt >/dev/null
+	get /linked/big.bin -I >/dev/null
+	[ "$(count cached_documents)" = 4 ]
 }
-check "a sibling is kept" wait_for 60 kept
+check "all are kept" wait_for 60 kept
+# Clients that read nothing, so that the files stay open.
+stalled() {
+	local before
+	before=$(count octets_sent)
+	printf 'GET %s HTTP/1.1\r\nHost: a\r\n\r\n' "$2" >&"$1"
+	wait_for 60 eval "[ \$(count octets_sent) -gt $((before + 100000)) ]"
+}
+exec 5<>/dev/tcp/127.0.0.1/$port 6<>/dev/tcp/127.0.0.1/$port
+check "a file is being sent" stalled 5 /linked/big.bin
+check "another one, of another file system" stalled 6 /other/big.bin
 # Blocks can't be freed on a file system that is frozen.
 cat >"$tmp/freeze.py" <<'END'
 import fcntl, os, sys
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
 directory = os.open(sys.argv[1], os.O_RDONLY)
 if sys.argv[2] == "freeze":
-    os.unlink(sys.argv[1] + "/page.html")
+    os.chdir(sys.argv[1])
+    os.unlink("page.html")
+    os.rename("left/moved.txt", "moved.txt")
+    os.rmdir("left")
+    os.link("linked/big.bin", "kept.bin")
+    os.unlink("linked/big.bin")
+    os.rmdir("linked")
     fcntl.ioctl(directory, FIFREEZE, 0)
 else:
     fcntl.ioctl(directory, FITHAW, 0)
 END
 check "delete and freeze" python3 "$tmp/freeze.py" "$docroot/disk" freeze
 check "it isn't kept any more" wait_for 60 eval '[ "$(count cached_documents)" = 1 ]'
-goes_on "a file that was deleted holds nobody up"
+goes_on "what was deleted, with the directories above it, holds nobody up"
+exec 5>&-
+goes_on "nor does the end of a file of which a name was deleted"
+# Nor does what a file system that is frozen has to do hold up what another one has.
+used() {
+	stat -f -c '%b %f' "$docroot/disk/other" | awk '{ print $1 - $2 }'
+}
+before=$(used)
+rm "$docroot/disk/other/big.bin"
+exec 6>&-
+check "a file that was deleted elsewhere is freed" wait_for 60 eval '[ "$(used)" -lt $((before - 1000)) ]'
 # Now the kernel's work item that closes files waits: no others are left to it by
 # requests for what isn't written out.
 echo new >"$docroot/disk/other/new.txt"
