@@ -24,7 +24,7 @@ use kernel::prelude::*;
 
 /// A regular file, open for reading.
 ///
-/// Dropping it may sleep: it is closed there and then, unless it was deleted (see [`close`]).
+/// Dropping it may sleep: it is closed there and then, unless that may be to wait for the disk.
 ///
 /// # Invariants
 ///
@@ -211,7 +211,10 @@ unsafe fn is_deleted(file: NonNull<bindings::file>) -> bool {
     unsafe {
         let links = addr_of!((*(*file).f_inode).__bindgen_anon_1.i_nlink).read_volatile();
         let dentry = addr_of!((*file).__bindgen_anon_1.f_path.dentry).read();
-        links == 0 || addr_of!((*dentry).d_hash.pprev).read_volatile().is_null()
+        let parent = addr_of!((*dentry).d_parent).read_volatile();
+        let hashed = addr_of!((*dentry).d_hash.pprev).read_volatile();
+        // As `d_unlinked()`: the root of a file system has no name.
+        links == 0 || hashed.is_null() && parent != dentry
     }
 }
 

@@ -90,14 +90,14 @@ const MOST_ABSENT: usize = 4;
 /// unchanged, and that those who asked may read it. It must be dropped where one may sleep.
 ///
 /// It keeps the mount busy, and the space of a file that was deleted: it is to be dropped soon
-/// after it has ceased to hold. What was deleted is given back elsewhere, see [`Leftover`].
+/// after it has ceased to hold. What was deleted is given back elsewhere, see [`Lost`].
 ///
 /// # Invariants
 ///
 /// - The mount of `root` keeps the super block of all dentries in `names`, whose inodes stay with
 ///   them.
-/// - The inodes in `permissions` and `content` are those of dentries in `names`, and that of
-///   `root`.
+/// - The inodes in `permissions` and `content` are those of dentries in `names`, if there are any,
+///   and that of `root`. So is `directory` one of those.
 pub(crate) struct Witness {
     /// Those of the file and of the directories above it, less the root, from the file upwards;
     /// then those of nothing.
@@ -266,6 +266,9 @@ impl Witness {
         mode: Lookup,
         _context: &MaySleep,
     ) -> Result<bool> {
+        if self.names.is_empty() {
+            return Ok(false);
+        }
         let directory = self.directory.as_ptr();
         // SAFETY: `name` ends in NUL, and lives until it has been looked up.
         let mut name = unsafe { bindings::QSTR(name.as_char_ptr()) };
@@ -312,13 +315,30 @@ impl Witness {
         // ORDERING: What was read of the file before is not read after this. The other way round
         // needs none: who asks after a change was told of it by somebody.
         fence(Ordering::Acquire);
-        self.names.iter().all(Name::holds)
+        !self.names.is_empty()
+            && self.names.iter().all(Name::holds)
             // SAFETY: By the type invariant the dentries keep the inodes.
             && unsafe { self.permissions.hold() }
             // SAFETY: As above.
             && unsafe { self.content.holds() }
             // SAFETY: By the type invariant the mount keeps the super block.
             && unsafe { self.file_system.holds() }
+    }
+
+    /// Takes what it has held, if something of it was deleted. It holds no more then.
+    pub(crate) fn take_lost(&mut self) -> Option<Lost> {
+        if !self.names.iter().any(Name::is_deleted) {
+            return None;
+        }
+        // SAFETY: The path of `root` is valid.
+        unsafe { bindings::path_get(&self.root.path) };
+        // INVARIANT: That of `self`; the reference is that of just now.
+        Some(Lost {
+            names: core::mem::take(&mut self.names),
+            root: Path {
+                path: self.root.path,
+            },
+        })
     }
 
     /// Octets of memory for it.
@@ -339,12 +359,48 @@ impl Witness {
 }
 
 impl Drop for Witness {
-    /// May sleep, but doesn't wait for the disk: nobody else may have what was deleted, be it the
-    /// file, a directory that it was in, or what was made for a while where there was nothing.
+    /// May sleep, but doesn't wait for the disk, as [`Lost`] doesn't.
     fn drop(&mut self) {
+        drop(self.take_lost());
+    }
+}
+
+/// The names of a witness of which one was deleted: the file, a directory that it was in, or what
+/// was made for a while where there was nothing. Nobody else may have that.
+///
+/// # Invariants
+///
+/// The mount of `root` keeps the super block of all dentries in `names`.
+pub(crate) struct Lost {
+    /// As [`Witness::names`].
+    names: KVec<Name>,
+    /// Dropped last: it keeps the file system.
+    root: Path,
+}
+
+// SAFETY: All that it points at is counted, and any thread may drop a reference.
+unsafe impl Send for Lost {}
+
+impl Lost {
+    /// The device of its file system.
+    pub(crate) fn device(&self) -> u32 {
+        self.root.device()
+    }
+
+    /// Gives it up. Waits for the disk if blocks have to be freed.
+    pub(crate) fn give_up(mut self, _context: &MaySleep) {
         // From the end: what leads to nothing is not the last that holds its directory.
         while let Some(name) = self.names.pop() {
-            if name.is_hashed() || name.is_absent() {
+            drop(name);
+        }
+    }
+}
+
+impl Drop for Lost {
+    /// May sleep, but leaves what waits for the disk to the kernel.
+    fn drop(&mut self) {
+        while let Some(name) = self.names.pop() {
+            if !name.is_deleted() {
                 continue;
             }
             let path = bindings::path {

@@ -7,7 +7,10 @@
 //! The same for a local file that has octets for the disk, or was deleted: to close it may be to
 //! write it out, or to free its blocks.
 
-use super::job::Closing;
+use super::job::{
+    Closing,
+    Task, //
+};
 use super::shared::Shared;
 use super::storage::Place;
 use crate::linux::context::MaySleep;
@@ -111,11 +114,11 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         match (self.file.take(), self.closing.take()) {
-            (Some(file), Some(closing)) => closing.start(file),
+            (Some(file), Some(closing)) => closing.start(Task::Close(file)),
             (Some(file), None) if file.may_wait() => {
                 // Without memory for that it is left to the kernel.
                 if let Ok(closing) = Closing::new(Place::Closing(self.device), &self.shared) {
-                    closing.start(file);
+                    closing.start(Task::Close(file));
                 }
             }
             _ => (),

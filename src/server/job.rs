@@ -32,6 +32,7 @@ use crate::linux::context::MaySleep;
 use crate::linux::file::File;
 use crate::linux::fragment::Fragments;
 use crate::linux::sock::Sock;
+use crate::linux::witness::Lost;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::{
@@ -57,6 +58,8 @@ pub(super) enum Task {
     Read(Read),
     /// A file is closed.
     Close(File),
+    /// What was deleted, and the cache had, is given up.
+    Forget(Lost),
 }
 
 /// What it leads to.
@@ -89,6 +92,10 @@ impl Task {
             }
             Task::Close(file) => {
                 file.close(may_sleep);
+                None
+            }
+            Task::Forget(lost) => {
+                lost.give_up(may_sleep);
                 None
             }
         })
@@ -206,7 +213,7 @@ impl Drop for Pending {
     }
 }
 
-/// The closing of a file that may have to wait for it. It has the memory that it needs.
+/// The end of a file that may have to wait for it. It has the memory that it needs.
 pub(super) struct Closing {
     job: Arc<Job>,
     seat: Seat,
@@ -221,10 +228,11 @@ impl Closing {
         Ok(Self { job, seat, place })
     }
 
-    /// Closes `file` in a work item. May be called where a spin lock is not held.
-    pub(super) fn start(self, file: File) {
+    /// Does `task`, of which there is no result, in a work item. May be called where a spin lock is
+    /// not held.
+    pub(super) fn start(self, task: Task) {
         let mut progress = self.job.progress.lock();
-        progress.stage = Stage::ToDo(Task::Close(file));
+        progress.stage = Stage::ToDo(task);
         let storage = self.job.shared.storage();
         progress.ticket = storage.enter_alone(self.place, &self.job, self.seat);
         drop(progress);

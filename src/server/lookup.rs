@@ -14,7 +14,11 @@ use super::config::{
 use super::connection::Connection;
 use super::directory;
 use super::held::Held;
-use super::job::IsWanted;
+use super::job::{
+    Closing,
+    IsWanted,
+    Task, //
+};
 use super::shared::Shared;
 use super::stats::Counter;
 use super::storage::Place;
@@ -383,6 +387,23 @@ pub(super) struct Trace {
     pub(super) witness: KBox<Witness>,
     /// Of the one that is served in its place.
     pub(super) sibling: Option<KBox<Witness>>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Trace {
+    /// May sleep. What was deleted is given up in a work item.
+    fn drop(&mut self) {
+        let sibling = self.sibling.as_deref_mut();
+        for witness in Iterator::chain([&mut *self.witness].into_iter(), sibling) {
+            let Some(lost) = witness.take_lost() else {
+                continue;
+            };
+            // Without memory for that it is left to the kernel.
+            if let Ok(closing) = Closing::new(Place::Closing(lost.device()), &self.shared) {
+                closing.start(Task::Forget(lost));
+            }
+        }
+    }
 }
 
 impl Trace {
@@ -491,6 +512,7 @@ impl<const TRACED: bool> Names<'_, TRACED> {
                 self.trace = Some(Trace {
                     witness: KBox::new(witness, GFP_KERNEL)?,
                     sibling: None,
+                    shared: self.shared.clone(),
                 });
                 return Ok(Some((found, attributes)));
             }

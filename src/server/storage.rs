@@ -55,15 +55,18 @@ const SHARED: usize = 2;
 /// Seconds without an end of a job after which a lane is silent.
 const SILENCE: u64 = 2;
 
-/// Files of a file system that may wait to be closed, before no more are opened that would have to:
-/// requests may come faster than files are closed, and a disk that hangs closes none.
+/// Files of a file system that may wait to be closed, before no more are opened that would have to
+/// if none has been closed for [`SILENCE`] seconds.
 const CLOSINGS: u32 = 2048;
+
+/// The same, whether others are closed or not: requests may come faster than that.
+const MOST_CLOSINGS: u32 = 16384;
 
 /// Seconds for which a module that is unloaded waits for jobs before it says so.
 const PATIENCE: u64 = 5;
 
 /// Items that the work queue may run: as many as the kernel allows, since that is divided among the
-/// NUMA nodes, and [`PLACES`] is the bound.
+/// NUMA nodes, and [`PLACES`], with one for each lane where files are closed, is the bound.
 const ACTIVE: u16 = 2048;
 
 /// What a job may touch.
@@ -326,10 +329,12 @@ impl Storage {
 
     /// Whether as many files of that `device` wait to be closed as may.
     pub(super) fn is_jammed(&self, device: u32) -> bool {
+        let now = time::monotonic_seconds();
         let mut lanes = self.lanes.lock();
         let index = lanes.find(Place::Closing(device));
-        let lane = lanes.lanes.get(index);
-        lane.is_some_and(|lane| lane.waiting >= CLOSINGS)
+        lanes.lanes.get(index).is_some_and(|lane| {
+            lane.waiting >= MOST_CLOSINGS || (lane.waiting >= CLOSINGS && lane.is_silent(now))
+        })
     }
 
     /// Lets `job`, which has begun, and whose connection waits for it, go on among those that may

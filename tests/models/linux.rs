@@ -40,5 +40,6 @@ pub(crate) mod stream;
 pub(crate) mod time;
 #[path = "../../src/linux/try_lock.rs"]
 pub(crate) mod try_lock;
+pub(crate) mod witness;
 #[path = "../../src/linux/workqueue.rs"]
 pub(crate) mod workqueue;

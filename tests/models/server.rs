@@ -47,7 +47,10 @@ use crate::linux::sock::Memory;
 use config::Config;
 use connection::Connection;
 use failsafe::Failsafe;
-use job::Closing;
+use job::{
+    Closing,
+    Task, //
+};
 use kernel::prelude::GFP_KERNEL;
 use kernel::seq_file::SeqFile;
 use kernel::sync::Arc;
@@ -237,7 +240,7 @@ impl Files {
 /// Closes `file` in a work item.
 fn close(shared: &Arc<Shared>, place: Place, file: File) {
     let closing = Closing::new(place, shared).expect("memory");
-    closing.start(file);
+    closing.start(Task::Close(file));
 }
 
 impl Control {

@@ -146,9 +146,9 @@ exec 6>"$docroot/disk/big.bin"
 head -c 300000000 /dev/zero >&6
 # What is needed to find room on the disk isn't in memory.
 suspend
-# It goes.
+# It goes. After some seconds without an end of it no more may come.
 exec 5>&-
-sleep 2
+sleep 4
 goes_on "a file that is flushed when it is closed holds nobody up"
 # Nobody can make it more and more files that wait for that to end.
 heads /disk/big.bin 150 3000 200 503
@@ -212,13 +212,15 @@ if sys.argv[2] == "freeze":
     os.unlink("page.html")
     os.rename("left/moved.txt", "moved.txt")
     os.rmdir("left")
-    os.link("linked/big.bin", "kept.bin")
-    os.unlink("linked/big.bin")
-    os.rmdir("linked")
     fcntl.ioctl(directory, FIFREEZE, 0)
 else:
     fcntl.ioctl(directory, FITHAW, 0)
 END
+ln "$docroot/disk/linked/big.bin" "$docroot/disk/kept.bin"
+rm "$docroot/disk/linked/big.bin"
+rmdir "$docroot/disk/linked"
+check "a file is not kept where it was" wait_for 60 eval '[ "$(count cached_documents)" = 3 ]'
+sleep 1
 check "delete and freeze" python3 "$tmp/freeze.py" "$docroot/disk" freeze
 check "it isn't kept any more" wait_for 60 eval '[ "$(count cached_documents)" = 1 ]'
 goes_on "what was deleted, with the directories above it, holds nobody up"

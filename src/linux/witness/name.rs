@@ -66,10 +66,15 @@ impl Name {
     }
 
     /// Whether a look-up may find it: not so once it was deleted.
-    pub(super) fn is_hashed(&self) -> bool {
+    fn is_hashed(&self) -> bool {
         // SAFETY: By the type invariant we hold the dentry.
         let hashed = unsafe { now!(self.dentry.as_ptr(), d_hash.pprev) };
         !hashed.is_null()
+    }
+
+    /// Whether there was something of that name, and was deleted.
+    pub(super) fn is_deleted(&self) -> bool {
+        !self.is_hashed() && !self.is_absent()
     }
 
     /// Whether there is nothing of that name.
