@@ -156,7 +156,6 @@ in_root() {
 			mount --bind "$rust_tux_repo" "$r/repo"
 			mount --bind "$rust_tux_cache/cargo" "$r/cargo"
 			[ ! -e /etc/resolv.conf ] || {
-				rm -f "$r/etc/resolv.conf"
 				touch "$r/etc/resolv.conf"
 				mount --bind "$(readlink -f /etc/resolv.conf)" "$r/etc/resolv.conf"
 			}

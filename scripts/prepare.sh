@@ -52,6 +52,9 @@ bootstrap() {
 bootstrap_root() {
 	bootstrap "$root" "$(grep -v '^#' "$repo/scripts/root-packages" | paste -sd,)"
 	mkdir -p "$root.new/var/lib/rust-tux" "$root.new/k"
+	# A file, whatever it was: that of the machine is mounted on it.
+	rm -f "$root.new/etc/resolv.conf"
+	touch "$root.new/etc/resolv.conf"
 	mv "$root.new" "$root"
 }
 
