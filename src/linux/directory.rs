@@ -6,7 +6,6 @@
 
 use super::bindings;
 use super::context::MaySleep;
-use super::file;
 use super::stat::Kind;
 use core::ops::ControlFlow;
 use core::ptr::{
@@ -84,10 +83,10 @@ impl Directory {
 }
 
 impl Drop for Directory {
-    /// May sleep.
+    /// Waits for the disk, as reading it does, if it was deleted meanwhile.
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the reference is ours.
-        unsafe { file::close(self.file) };
+        // SAFETY: By the type invariant the reference is ours; this may sleep.
+        unsafe { bindings::__fput_sync(self.file.as_ptr()) };
     }
 }
 

@@ -10,6 +10,7 @@ use super::bindings;
 use super::context::MaySleep;
 use super::fragment::Fragments;
 use super::page_cache;
+use super::path::is_unlinked;
 use core::mem::size_of;
 use core::ptr::{
     addr_of,
@@ -151,10 +152,10 @@ impl File {
         }
     }
 
-    /// Whether to close it may be to wait for the disk.
-    pub(crate) fn may_wait(&self) -> bool {
+    /// Whether it was deleted, so that to close it may be to free its blocks.
+    pub(crate) fn is_deleted(&self) -> bool {
         // SAFETY: By the type invariant the file is valid.
-        self.is_dirty() || unsafe { is_deleted(self.file) }
+        unsafe { is_deleted(self.file) }
     }
 
     /// Closes it, however long that takes.
@@ -169,7 +170,7 @@ impl File {
 impl Drop for File {
     /// May sleep, but leaves what may wait for the disk to the kernel, as far as that can be told.
     fn drop(&mut self) {
-        if self.may_wait() {
+        if self.is_dirty() {
             // SAFETY: By the type invariant the reference is ours.
             unsafe { bindings::fput(self.file.as_ptr()) };
         } else {
@@ -179,7 +180,7 @@ impl Drop for File {
     }
 }
 
-/// Gives up a reference to an open file or directory.
+/// Gives up a reference to an open file.
 ///
 /// From a kernel thread `fput()` leaves the work to one work item of the whole system, which closed
 /// files could pile up behind. What was deleted is left to it all the same: its blocks may have to
@@ -211,10 +212,7 @@ unsafe fn is_deleted(file: NonNull<bindings::file>) -> bool {
     unsafe {
         let links = addr_of!((*(*file).f_inode).__bindgen_anon_1.i_nlink).read_volatile();
         let dentry = addr_of!((*file).__bindgen_anon_1.f_path.dentry).read();
-        let parent = addr_of!((*dentry).d_parent).read_volatile();
-        let hashed = addr_of!((*dentry).d_hash.pprev).read_volatile();
-        // As `d_unlinked()`: the root of a file system has no name.
-        links == 0 || hashed.is_null() && parent != dentry
+        links == 0 || is_unlinked(dentry)
     }
 }
 

@@ -12,7 +12,8 @@ use super::context::MaySleep;
 use super::directory::Directory;
 use super::file::{
     self,
-    File, //
+    File,
+    Leftover, //
 };
 use super::param;
 use super::stat::{
@@ -95,10 +96,7 @@ impl Root {
         _context: &MaySleep,
     ) -> Result<Option<Path>> {
         if name.is_empty() {
-            // SAFETY: By the type invariant the path is valid.
-            unsafe { bindings::path_get(&self.path) };
-            // INVARIANT: The reference was taken above. A directory in use has an inode.
-            return Ok(Some(Path { path: self.path }));
+            return Ok(Some(self.to_path()));
         }
 
         let confined =
@@ -124,10 +122,15 @@ impl Root {
     /// Whether what is below it on the same file system comes from this machine's memory, see
     /// [`Path::is_local`].
     pub(crate) fn is_local(&self) -> bool {
+        self.to_path().is_local()
+    }
+
+    /// The directory itself.
+    pub(super) fn to_path(&self) -> Path {
         // SAFETY: By the type invariant the path is valid.
         unsafe { bindings::path_get(&self.path) };
         // INVARIANT: The reference was taken above. A directory in use has an inode.
-        Path { path: self.path }.is_local()
+        Path { path: self.path }
     }
 
     /// The type of its file system: "ext4", for one.
@@ -182,10 +185,65 @@ pub(super) unsafe fn walk(from: &bindings::path, name: &CStr, flags: u32) -> Res
 }
 
 impl Drop for Root {
-    /// May sleep.
+    /// May sleep, but leaves what waits for the disk to the kernel, see [`put`].
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the reference is ours.
-        unsafe { bindings::path_put(&self.path) };
+        // SAFETY: By the type invariant the reference is ours, and a directory has an inode.
+        unsafe { put(&self.path) };
+    }
+}
+
+/// Gives up a reference. If that is the last one to what was deleted, as far as can be told, it is
+/// left to the kernel to free the blocks.
+///
+/// # Safety
+///
+/// `path` has an inode, and the caller gives up a reference to it. May sleep.
+#[inline]
+unsafe fn put(path: &bindings::path) {
+    // SAFETY: By the safety requirements.
+    if unsafe { is_unlinked(path.dentry) } {
+        // SAFETY: As above.
+        unsafe { put_unlinked(path) };
+    } else {
+        // SAFETY: As above.
+        unsafe { bindings::path_put(path) };
+    }
+}
+
+/// The same, once it has no name any more.
+///
+/// # Safety
+///
+/// As for [`put`].
+#[cold]
+#[inline(never)]
+unsafe fn put_unlinked(path: &bindings::path) {
+    // SAFETY: By the safety requirements. The count may change concurrently, hence volatile.
+    let count = unsafe {
+        let lock = addr_of!((*path.dentry).d_lockref);
+        addr_of!((*lock).__bindgen_anon_1.__bindgen_anon_1.count).read_volatile()
+    };
+    // Whoever else has it holds it longer. More files than that would be left open while a file
+    // system is frozen.
+    let is_last = count <= 1;
+    // SAFETY: By the safety requirements.
+    let leftover = is_last.then(|| unsafe { Leftover::new(path) });
+    // SAFETY: By the safety requirements.
+    unsafe { bindings::path_put(path) };
+    drop(leftover);
+}
+
+/// Whether it has no name any more, as `d_unlinked()`: the root of a file system never had one.
+///
+/// # Safety
+///
+/// `dentry` is valid.
+pub(super) unsafe fn is_unlinked(dentry: *mut bindings::dentry) -> bool {
+    // SAFETY: By the safety requirements. Both may change concurrently, hence volatile.
+    unsafe {
+        let hashed = addr_of!((*dentry).d_hash.pprev).read_volatile();
+        let parent = addr_of!((*dentry).d_parent).read_volatile();
+        hashed.is_null() && parent != dentry
     }
 }
 
@@ -202,6 +260,15 @@ pub(crate) struct Path {
 unsafe impl Send for Path {}
 // SAFETY: No method changes `path`.
 unsafe impl Sync for Path {}
+
+impl Clone for Path {
+    fn clone(&self) -> Self {
+        // SAFETY: By the type invariant the path is valid.
+        unsafe { bindings::path_get(&self.path) };
+        // INVARIANT: The reference was taken above; there is an inode as there was before.
+        Self { path: self.path }
+    }
+}
 
 impl Path {
     /// Looks `name` up as the current task sees it, with its root and current directory.
@@ -228,10 +295,7 @@ impl Path {
     /// through a symbolic link or over a mount.
     pub(crate) fn lookup_within(&self, name: &CStr, _context: &MaySleep) -> Result<Option<Path>> {
         if name.is_empty() {
-            // SAFETY: By the type invariant the path is valid.
-            unsafe { bindings::path_get(&self.path) };
-            // INVARIANT: The reference was taken above; there is an inode as there was before.
-            return Ok(Some(Path { path: self.path }));
+            return Ok(Some(self.clone()));
         }
         // A link at the end is to be followed, too: then it is refused.
         let flags = bindings::LOOKUP_IN_ROOT
@@ -494,9 +558,9 @@ pub(super) unsafe fn check_permission(
 }
 
 impl Drop for Path {
-    /// May sleep.
+    /// May sleep, but leaves what waits for the disk to the kernel, see [`put`].
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the reference is ours.
-        unsafe { bindings::path_put(&self.path) };
+        // SAFETY: By the type invariant the reference is ours, and there is an inode.
+        unsafe { put(&self.path) };
     }
 }

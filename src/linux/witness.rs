@@ -90,18 +90,13 @@ const MOST_ABSENT: usize = 4;
 /// unchanged, and that those who asked may read it. It must be dropped where one may sleep.
 ///
 /// It keeps the mount busy, and the space of a file that was deleted: it is to be dropped soon
-/// after it has ceased to hold. What was deleted is given back elsewhere, see [`Lost`].
+/// after it has ceased to hold.
 ///
 /// # Invariants
 ///
-/// - The mount of `root` keeps the super block of all dentries in `names`, whose inodes stay with
-///   them.
-/// - The inodes in `permissions` and `content` are those of dentries in `names`, if there are any,
-///   and that of `root`. So is `directory` one of those.
+/// The inodes in `permissions` and `content` are those of dentries in `chain`, if it has any names,
+/// and that of its root. So is `directory` one of those.
 pub(crate) struct Witness {
-    /// Those of the file and of the directories above it, less the root, from the file upwards;
-    /// then those of nothing.
-    names: KVec<Name>,
     /// Those for the file and for the directories above it, the root included.
     permissions: Permissions,
     content: Content,
@@ -111,7 +106,7 @@ pub(crate) struct Witness {
     /// Whether the file system has no memory but the machine's own.
     is_in_memory: bool,
     /// Dropped last: it keeps the file system.
-    root: Path,
+    chain: Chain,
 }
 
 // SAFETY: All that it points at is counted, and any thread may use and drop a reference.
@@ -147,11 +142,11 @@ impl Root {
         if first.kind() != Kind::Regular || !first.is_local() {
             return Ok(None);
         }
-        let Some((names, directory)) = self.names(&first, depth)? else {
+        let Some((chain, directory)) = self.chain(&first, depth)? else {
             return Ok(None);
         };
 
-        // That the same dentry is found now is what makes those names the ones that lead to it.
+        // That the same dentry is found now is what makes its names the ones that lead to it.
         let Some(path) = self.walk_straight(name, mode)? else {
             return Ok(None);
         };
@@ -160,7 +155,7 @@ impl Root {
         }
         drop(first);
 
-        let dentries = names.iter().map(|name| name.dentry.as_ptr());
+        let dentries = chain.names.iter().map(|name| name.dentry.as_ptr());
         let dentries = Iterator::chain(dentries, [self.path.dentry]);
         let mut permissions = Permissions::new()?;
         for dentry in dentries {
@@ -168,8 +163,7 @@ impl Root {
                 mnt: self.path.mnt,
                 dentry,
             };
-            // SAFETY: The dentry is held by `names` or `self`, and the mount by `self`; both will
-            // be held by the witness.
+            // SAFETY: Dentry and mount are held by `chain`, and will be by the witness.
             if !unsafe { permissions.add(&at, mode) }? {
                 return Ok(None);
             }
@@ -185,18 +179,14 @@ impl Root {
             return Ok(None);
         };
 
-        // SAFETY: The path of `self` is valid.
-        unsafe { bindings::path_get(&self.path) };
-        // INVARIANT: The walk did not leave the mount. The inodes are those of all names, and of
-        // the root, in this order.
+        // INVARIANT: The inodes are those of all names, and of the root, in this order.
         let witness = Witness {
-            names,
             permissions,
             content,
             file_system,
             directory,
             is_in_memory: path.is_in_memory(),
-            root: Path { path: self.path },
+            chain,
         };
         Ok(witness.holds().then_some((witness, path, attributes)))
     }
@@ -222,12 +212,17 @@ impl Root {
 
     /// The names from `leaf` upwards, of which there are `depth` below this root, and the directory
     /// that the leaf lies in. `None` if they are others, or can't be relied on.
-    fn names(
+    fn chain(
         &self,
         leaf: &Path,
         depth: usize,
-    ) -> Result<Option<(KVec<Name>, NonNull<bindings::dentry>)>> {
-        let mut names = KVec::with_capacity(depth.saturating_add(MOST_ABSENT), GFP_KERNEL)?;
+    ) -> Result<Option<(Chain, NonNull<bindings::dentry>)>> {
+        let names = KVec::with_capacity(depth.saturating_add(MOST_ABSENT), GFP_KERNEL)?;
+        // INVARIANT: The walk that has found `leaf` did not leave the mount.
+        let mut chain = Chain {
+            names,
+            root: self.to_path(),
+        };
         let mut directory = None;
         // SAFETY: `leaf` holds its dentry.
         let mut dentry = unsafe { bindings::dget(leaf.path.dentry) };
@@ -240,7 +235,7 @@ impl Root {
             // SAFETY: `name` holds the dentry.
             dentry = unsafe { bindings::dget_parent(name.dentry.as_ptr()) };
             directory = directory.or(NonNull::new(dentry));
-            names.push_within_capacity(name)?;
+            chain.names.push_within_capacity(name)?;
         }
         // SAFETY: The dentry is held.
         let depends = unsafe { now!(dentry, d_flags) } & ROOT_DEPENDS != 0;
@@ -251,7 +246,7 @@ impl Root {
         let is_below = dentry == self.path.dentry && !depends;
         Ok(directory
             .filter(|_| is_below)
-            .map(|directory| (names, directory)))
+            .map(|directory| (chain, directory)))
     }
 }
 
@@ -266,7 +261,7 @@ impl Witness {
         mode: Lookup,
         _context: &MaySleep,
     ) -> Result<bool> {
-        if self.names.is_empty() {
+        if self.chain.names.is_empty() {
             return Ok(false);
         }
         let directory = self.directory.as_ptr();
@@ -306,7 +301,7 @@ impl Witness {
             return Ok(false);
         };
         // One that leads to nothing now did so since it was held, and such are not moved.
-        Ok(name.is_absent() && self.names.push_within_capacity(name).is_ok())
+        Ok(name.is_absent() && self.chain.names.push_within_capacity(name).is_ok())
     }
 
     /// Whether all is as it was. May be asked in any context.
@@ -315,35 +310,32 @@ impl Witness {
         // ORDERING: What was read of the file before is not read after this. The other way round
         // needs none: who asks after a change was told of it by somebody.
         fence(Ordering::Acquire);
-        !self.names.is_empty()
-            && self.names.iter().all(Name::holds)
+        !self.chain.names.is_empty()
+            && self.chain.names.iter().all(Name::holds)
             // SAFETY: By the type invariant the dentries keep the inodes.
             && unsafe { self.permissions.hold() }
             // SAFETY: As above.
             && unsafe { self.content.holds() }
-            // SAFETY: By the type invariant the mount keeps the super block.
+            // SAFETY: The mount of `chain` keeps the super block.
             && unsafe { self.file_system.holds() }
     }
 
     /// Takes what it has held, if something of it was deleted. It holds no more then.
-    pub(crate) fn take_lost(&mut self) -> Option<Lost> {
-        if !self.names.iter().any(Name::is_deleted) {
+    pub(crate) fn take_deleted(&mut self) -> Option<Chain> {
+        if !self.chain.names.iter().any(Name::is_deleted) {
             return None;
         }
-        // SAFETY: The path of `root` is valid.
-        unsafe { bindings::path_get(&self.root.path) };
-        // INVARIANT: That of `self`; the reference is that of just now.
-        Some(Lost {
-            names: core::mem::take(&mut self.names),
-            root: Path {
-                path: self.root.path,
-            },
-        })
+        let nothing = Chain {
+            names: KVec::new(),
+            root: self.chain.root.clone(),
+        };
+        Some(core::mem::replace(&mut self.chain, nothing))
     }
 
     /// Octets of memory for it.
     pub(crate) fn octets(&self) -> usize {
-        let names = self.names.capacity().saturating_mul(size_of::<Name>());
+        let names = &self.chain.names;
+        let names = names.capacity().saturating_mul(size_of::<Name>());
         let others = size_of::<Self>().saturating_add(Permissions::OCTETS);
         others.saturating_add(names)
     }
@@ -358,30 +350,25 @@ impl Witness {
     }
 }
 
-impl Drop for Witness {
-    /// May sleep, but doesn't wait for the disk, as [`Lost`] doesn't.
-    fn drop(&mut self) {
-        drop(self.take_lost());
-    }
-}
-
-/// The names of a witness of which one was deleted: the file, a directory that it was in, or what
-/// was made for a while where there was nothing. Nobody else may have that.
+/// The names that a look-up went through. What was deleted of that, the file, a directory that it
+/// was in, or what was made for a while where there was nothing, nobody else may have.
 ///
 /// # Invariants
 ///
-/// The mount of `root` keeps the super block of all dentries in `names`.
-pub(crate) struct Lost {
-    /// As [`Witness::names`].
+/// The mount of `root` keeps the super block of all dentries in `names`, whose inodes stay with
+/// them.
+pub(crate) struct Chain {
+    /// Those of the file and of the directories above it, less the root, from the file upwards;
+    /// then those of nothing.
     names: KVec<Name>,
     /// Dropped last: it keeps the file system.
     root: Path,
 }
 
 // SAFETY: All that it points at is counted, and any thread may drop a reference.
-unsafe impl Send for Lost {}
+unsafe impl Send for Chain {}
 
-impl Lost {
+impl Chain {
     /// The device of its file system.
     pub(crate) fn device(&self) -> u32 {
         self.root.device()
@@ -396,7 +383,7 @@ impl Lost {
     }
 }
 
-impl Drop for Lost {
+impl Drop for Chain {
     /// May sleep, but leaves what waits for the disk to the kernel.
     fn drop(&mut self) {
         while let Some(name) = self.names.pop() {

@@ -127,10 +127,7 @@ impl Hasher {
 
     /// The hash of a piece of the file that has that `inode` in `place`.
     pub(super) fn piece(self, place: storage::Place, inode: u64, piece: u64) -> Hash {
-        let device = match place {
-            storage::Place::Device(device) | storage::Place::Closing(device) => device.into(),
-            storage::Place::Anywhere => u64::MAX,
-        };
+        let device = place.device().map_or(u64::MAX, u64::from);
         Hash(self.mix(self.mix(self.mix(self.0, device), inode), piece))
     }
 

@@ -113,15 +113,22 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        match (self.file.take(), self.closing.take()) {
-            (Some(file), Some(closing)) => closing.start(Task::Close(file)),
-            (Some(file), None) if file.may_wait() => {
-                // Without memory for that it is left to the kernel.
-                if let Ok(closing) = Closing::new(Place::Closing(self.device), &self.shared) {
-                    closing.start(Task::Close(file));
-                }
-            }
-            _ => (),
+        let Some(file) = self.file.take() else {
+            return;
+        };
+        if let Some(closing) = self.closing.take() {
+            return closing.start(Task::Close(file));
+        }
+        let place = if file.is_deleted() {
+            Place::Freeing(self.device)
+        } else if file.is_dirty() {
+            Place::Closing(self.device)
+        } else {
+            return;
+        };
+        // Without memory for that it is left to the kernel.
+        if let Ok(closing) = Closing::new(place, &self.shared) {
+            closing.start(Task::Close(file));
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::linux::context::MaySleep;
 use crate::linux::file::File;
 use crate::linux::fragment::Fragments;
 use crate::linux::sock::Sock;
-use crate::linux::witness::Lost;
+use crate::linux::witness::Chain;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::{
@@ -59,7 +59,7 @@ pub(super) enum Task {
     /// A file is closed.
     Close(File),
     /// What was deleted, and the cache had, is given up.
-    Forget(Lost),
+    Forget(Chain),
 }
 
 /// What it leads to.
@@ -94,8 +94,8 @@ impl Task {
                 file.close(may_sleep);
                 None
             }
-            Task::Forget(lost) => {
-                lost.give_up(may_sleep);
+            Task::Forget(chain) => {
+                chain.give_up(may_sleep);
                 None
             }
         })

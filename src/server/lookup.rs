@@ -395,12 +395,12 @@ impl Drop for Trace {
     fn drop(&mut self) {
         let sibling = self.sibling.as_deref_mut();
         for witness in Iterator::chain([&mut *self.witness].into_iter(), sibling) {
-            let Some(lost) = witness.take_lost() else {
+            let Some(chain) = witness.take_deleted() else {
                 continue;
             };
             // Without memory for that it is left to the kernel.
-            if let Ok(closing) = Closing::new(Place::Closing(lost.device()), &self.shared) {
-                closing.start(Task::Forget(lost));
+            if let Ok(closing) = Closing::new(Place::Freeing(chain.device()), &self.shared) {
+                closing.start(Task::Forget(chain));
             }
         }
     }

@@ -12,8 +12,9 @@
 //! for [`SILENCE`] seconds) nobody waits for a place, and no more connections wait at all than half
 //! of those that there may be: who comes then is refused at once.
 //!
-//! Local files whose end is work for the disk are closed in another lane of their file system, one
-//! at a time: whoever else closed one would wait for the same. That takes no place.
+//! Local files whose end is work for the disk are closed in other lanes of their file system, one
+//! at a time: whoever else closed one would wait for the same. That takes no place. What is written
+//! out and what is freed have a lane each: it is the former that requests may make more of.
 //!
 //! What can't be told to stay within one file system, because it follows a symbolic link or lists a
 //! directory, has a lane of its own, [`ANYWHERE`].
@@ -39,23 +40,26 @@ use kernel::sync::{
 /// Jobs that may run at a time, each in a thread of the kernel's that waits for a file system.
 pub(super) const PLACES: u32 = 512;
 
-/// Lanes. With more of them in use at the same time, the rest share [`ANYWHERE`] and
-/// [`CLOSING_ANYWHERE`].
+/// Lanes. With more of them in use at the same time, the rest share [`ANYWHERE`],
+/// [`CLOSING_ANYWHERE`] and [`FREEING_ANYWHERE`].
 pub(super) const LANES: usize = 128;
 
 /// The lane of jobs that may touch any file system.
 const ANYWHERE: usize = 0;
 
-/// The lane of files that are closed and have no other one.
+/// The lane of files that are written out and have no other one.
 const CLOSING_ANYWHERE: usize = 1;
 
+/// The lane of what is freed and has no other one.
+const FREEING_ANYWHERE: usize = 2;
+
 /// Lanes that belong to no file system.
-const SHARED: usize = 2;
+const SHARED: usize = 3;
 
 /// Seconds without an end of a job after which a lane is silent.
 const SILENCE: u64 = 2;
 
-/// Files of a file system that may wait to be closed, before no more are opened that would have to
+/// Files of a file system that may wait to be written out, before no more are opened that have to
 /// if none has been closed for [`SILENCE`] seconds.
 const CLOSINGS: u32 = 2048;
 
@@ -66,7 +70,7 @@ const MOST_CLOSINGS: u32 = 16384;
 const PATIENCE: u64 = 5;
 
 /// Items that the work queue may run: as many as the kernel allows, since that is divided among the
-/// NUMA nodes, and [`PLACES`], with one for each lane where files are closed, is the bound.
+/// NUMA nodes, and [`PLACES`], with one for each lane that takes none, is the bound.
 const ACTIVE: u16 = 2048;
 
 /// What a job may touch.
@@ -74,10 +78,36 @@ const ACTIVE: u16 = 2048;
 pub(super) enum Place {
     /// The file system on that device.
     Device(u32),
-    /// The same, for local files that are closed and whose end is work for the disk.
+    /// The same, for local files with octets for the disk, which are closed.
     Closing(u32),
+    /// The same, for what was deleted there, and is given up.
+    Freeing(u32),
     /// Any.
     Anywhere,
+}
+
+impl Place {
+    /// The device, if it is one.
+    pub(super) fn device(self) -> Option<u32> {
+        match self {
+            Place::Device(device) | Place::Closing(device) | Place::Freeing(device) => Some(device),
+            Place::Anywhere => None,
+        }
+    }
+
+    /// The lane for it if no other is left.
+    fn shared(self) -> usize {
+        match self {
+            Place::Device(_) | Place::Anywhere => ANYWHERE,
+            Place::Closing(_) => CLOSING_ANYWHERE,
+            Place::Freeing(_) => FREEING_ANYWHERE,
+        }
+    }
+
+    /// Whether jobs there go one at a time, and take no place of others.
+    fn is_apart(self) -> bool {
+        matches!(self, Place::Closing(_) | Place::Freeing(_))
+    }
 }
 
 /// Why a job is not begun.
@@ -98,9 +128,8 @@ pub(super) type Seat = RBTreeNodeReservation<Ticket, Arc<Job>>;
 /// Jobs that touch one file system.
 #[derive(Clone)]
 struct Lane {
-    device: u32,
-    /// Whether it is for files that are closed.
-    is_closing: bool,
+    /// What they touch; in a lane that belongs to no file system the device says nothing.
+    place: Place,
     running: u32,
     waiting: u32,
     /// Connections that wait for a job, be it running or not, their own or not.
@@ -117,13 +146,14 @@ impl Lane {
 
     /// Whether another job may begin while so many places are `free`.
     fn may_begin(&self, free: u32) -> bool {
-        let limit = if self.is_closing { 1 } else { free };
+        let limit = if self.place.is_apart() { 1 } else { free };
         self.waiting > 0 && self.running < limit
     }
 
-    /// What a job takes: places, and a part in [`Lanes::closing`].
+    /// What a job takes: places, and a part in [`Lanes::apart`].
     fn takes(&self) -> (u32, u32) {
-        (u32::from(!self.is_closing), u32::from(self.is_closing))
+        let is_apart = self.place.is_apart();
+        (u32::from(!is_apart), u32::from(is_apart))
     }
 
     /// Whether jobs run, and none has ended for long.
@@ -142,8 +172,8 @@ struct Lanes {
     places: u32,
     /// Places that are free.
     free: u32,
-    /// Files that are being closed, which takes no place.
-    closing: u32,
+    /// Jobs that run and take no place.
+    apart: u32,
     /// Sums over the lanes.
     waiting_count: u32,
     connections: u32,
@@ -154,17 +184,16 @@ struct Lanes {
 impl Lanes {
     /// The lane for `place`.
     fn find(&mut self, place: Place) -> usize {
-        let (device, is_closing, shared) = match place {
-            Place::Device(device) => (device, false, ANYWHERE),
-            Place::Closing(device) => (device, true, CLOSING_ANYWHERE),
-            Place::Anywhere => return ANYWHERE,
-        };
+        if place == Place::Anywhere {
+            return ANYWHERE;
+        }
+        let shared = place.shared();
         let mut found = shared;
         for index in SHARED..self.lanes.len() {
             let Some(lane) = self.lanes.get(index) else {
                 break;
             };
-            if !lane.is_empty() && lane.device == device && lane.is_closing == is_closing {
+            if !lane.is_empty() && lane.place == place {
                 return index;
             }
             if lane.is_empty() && found == shared {
@@ -173,8 +202,7 @@ impl Lanes {
         }
         if found != shared {
             if let Some(lane) = self.lanes.get_mut(found) {
-                lane.device = device;
-                lane.is_closing = is_closing;
+                lane.place = place;
             }
         }
         found
@@ -229,9 +257,9 @@ impl Lanes {
         lane.running = lane.running.saturating_add(1);
         lane.waiting = lane.waiting.saturating_sub(1);
         self.waiting_count = self.waiting_count.saturating_sub(1);
-        let (places, closing) = lane.takes();
+        let (places, apart) = lane.takes();
         self.free = self.free.saturating_sub(places);
-        self.closing = self.closing.saturating_add(closing);
+        self.apart = self.apart.saturating_add(apart);
         Some(node.to_key_value().1)
     }
 
@@ -327,7 +355,7 @@ impl Storage {
         ticket
     }
 
-    /// Whether as many files of that `device` wait to be closed as may.
+    /// Whether as many files of that `device` wait to be written out as may.
     pub(super) fn is_jammed(&self, device: u32) -> bool {
         let now = time::monotonic_seconds();
         let mut lanes = self.lanes.lock();
@@ -375,9 +403,9 @@ impl Storage {
         if let Some(lane) = lanes.lanes.get_mut(index) {
             lane.running = lane.running.saturating_sub(1);
             lane.heard = now;
-            let (places, closing) = lane.takes();
+            let (places, apart) = lane.takes();
             lanes.free = lanes.free.saturating_add(places);
-            lanes.closing = lanes.closing.saturating_sub(closing);
+            lanes.apart = lanes.apart.saturating_sub(apart);
         }
         drop(lanes);
         // The lane itself, and others that may begin another one now.
@@ -444,7 +472,7 @@ impl Storage {
             running: lanes
                 .places
                 .saturating_sub(lanes.free)
-                .saturating_add(lanes.closing),
+                .saturating_add(lanes.apart),
             waiting: lanes.waiting_count,
             abandoned: lanes.abandoned,
         }
@@ -456,7 +484,8 @@ impl Storage {
         let mut lanes = lanes.lanes.iter().skip(SHARED);
         lanes
             .find(|lane| lane.running > 0)
-            .map_or(0, |lane| lane.device)
+            .and_then(|lane| lane.place.device())
+            .unwrap_or(0)
     }
 }
 
@@ -467,21 +496,26 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// A work queue without jobs, of which `places` may run at a time, in so many `lanes`, two of
+    /// A work queue without jobs, of which `places` may run at a time, in so many `lanes`, three of
     /// which belong to no file system.
     pub(super) fn new(places: u32, lanes: usize) -> Result<Self> {
         let queue = OwnedQueue::new(c"rust_tux", ACTIVE)?;
         let lane = Lane {
-            device: 0,
-            is_closing: false,
+            place: Place::Anywhere,
             running: 0,
             waiting: 0,
             connections: 0,
             heard: 0,
         };
         let mut lanes = KVec::from_elem(lane, lanes, GFP_KERNEL)?;
-        if let Some(lane) = lanes.get_mut(CLOSING_ANYWHERE) {
-            lane.is_closing = true;
+        let apart = [
+            (CLOSING_ANYWHERE, Place::Closing(0)),
+            (FREEING_ANYWHERE, Place::Freeing(0)),
+        ];
+        for (index, place) in apart {
+            if let Some(lane) = lanes.get_mut(index) {
+                lane.place = place;
+            }
         }
         let handle = queue.handle();
         let storage = Arc::pin_init(
@@ -494,7 +528,7 @@ impl Keeper {
                         next: 0,
                         places,
                         free: places,
-                        closing: 0,
+                        apart: 0,
                         waiting_count: 0,
                         connections: 0,
                         abandoned: 0,

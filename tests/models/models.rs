@@ -440,7 +440,7 @@ fn wanderer_is_given_up() {
 #[test]
 fn lanes() {
     check("lanes", 3, || {
-        let files = Rc::new(Files::new(1, 4));
+        let files = Rc::new(Files::new(1, 5));
         let another = files.clone();
         let other = spawn(move || {
             another.close(1, File::new());
@@ -457,7 +457,7 @@ fn lanes() {
 #[test]
 fn lane_is_taken() {
     check("lane_is_taken", 2, || {
-        let files = Rc::new(Files::new(2, 4));
+        let files = Rc::new(Files::new(2, 5));
         let another = files.clone();
         let other = spawn(move || {
             another.close(1, File::hanging());
@@ -473,7 +473,7 @@ fn lane_is_taken() {
 #[test]
 fn lane_hangs() {
     check("lane_hangs", 2, || {
-        let files = Rc::new(Files::new(2, 4));
+        let files = Rc::new(Files::new(2, 5));
         let another = files.clone();
         files.close(1, File::hanging());
         let other = spawn(move || {
@@ -491,7 +491,7 @@ fn lane_hangs() {
 #[test]
 fn closing_hangs() {
     check("closing_hangs", 1, || {
-        let files = Files::new(2, 5);
+        let files = Files::new(2, 6);
         files.close(1, File::hanging());
         files.flush(1, File::hanging());
         files.close(2, File::hanging());
@@ -504,9 +504,20 @@ fn closing_hangs() {
 #[test]
 fn closing_without_lane() {
     check("closing_without_lane", 2, || {
-        let files = Files::new(1, 2);
+        let files = Files::new(1, 3);
         files.flush(1, File::hanging());
         files.close(2, File::new());
+        files.unload();
+    });
+}
+
+/// What is deleted can't be freed until a file has been written out.
+#[test]
+fn freeing_hangs() {
+    check("freeing_hangs", 2, || {
+        let files = Files::new(1, 3);
+        files.free(1, File::hanging());
+        files.flush(1, File::new());
         files.unload();
     });
 }

@@ -121,7 +121,7 @@ impl Server {
     /// The same, where up to `places` work items may run at a time.
     pub(crate) fn start_with_places(max_connect: u32, threads: u32, places: u32) -> Self {
         let config = Arc::new(Config::new(max_connect, threads), GFP_KERNEL).expect("memory");
-        let keeper = Keeper::new(places, 3).expect("memory");
+        let keeper = Keeper::new(places, 4).expect("memory");
         let storage = keeper.storage();
         let statistics = Statistics::new(1, storage.clone()).expect("memory");
         let statistics = Arc::new(statistics, GFP_KERNEL).expect("memory");
@@ -198,7 +198,7 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Without a server. Two of the `lanes` belong to no file system.
+    /// Without a server. Three of the `lanes` belong to no file system.
     pub(crate) fn new(places: u32, lanes: usize) -> Self {
         let keeper = Keeper::new(places, lanes).expect("memory");
         Self {
@@ -218,6 +218,11 @@ impl Files {
         close(&self.shared, Place::Closing(device), file);
     }
 
+    /// The same for one that was deleted.
+    pub(crate) fn free(&self, device: u32, file: File) {
+        close(&self.shared, Place::Freeing(device), file);
+    }
+
     /// Waits for all work items, after which no place is taken, and no lane in use.
     pub(crate) fn unload(self) {
         let storage = self.keeper.storage().clone();
@@ -232,7 +237,8 @@ impl Files {
             close(&self.shared, Place::Device(u32::MAX), File::new());
             close(&self.shared, Place::Anywhere, File::new());
             close(&self.shared, Place::Closing(u32::MAX), File::new());
-            assert_eq!(storage.numbers().running, 3, "a lane that is never left");
+            close(&self.shared, Place::Freeing(u32::MAX), File::new());
+            assert_eq!(storage.numbers().running, 4, "a lane that is never left");
         }
     }
 }

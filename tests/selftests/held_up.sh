@@ -160,13 +160,18 @@ unload
 # ---- what was deleted -----------------------------------------------------------
 
 echo hot >"$docroot/disk/hot.txt"
-# A file, of which the sibling is served.
-echo page >"$docroot/disk/page.html"
-gzip -k "$docroot/disk/page.html"
-# A directory, out of which the file has been moved.
-mkdir "$docroot/disk/left" "$docroot/disk/linked"
-echo moved >"$docroot/disk/left/moved.txt"
+# What is given up before the file system is frozen is freed: then others are tried.
+ROUNDS=6
+for i in $(seq $ROUNDS); do
+	# A file, of which the sibling is served.
+	echo page >"$docroot/disk/page$i.html"
+	gzip -k "$docroot/disk/page$i.html"
+	# A directory, out of which the file will be moved.
+	mkdir "$docroot/disk/left$i"
+	echo moved >"$docroot/disk/left$i/moved.txt"
+done
 # A directory with one name of a file, which is being sent.
+mkdir "$docroot/disk/linked"
 head -c 30000000 /dev/zero >"$docroot/disk/linked/big.bin"
 sync
 # What has just changed is not kept.
@@ -186,12 +191,10 @@ sysctl_set send_timeout 300
 sysctl_set min_send_rate 0
 is "before" "$(get /hot.txt)" hot
 kept() {
-	get /page.html -H 'Accept-Encoding: gzip' >/dev/null
-	get /left/moved.txt >/dev/null
 	get /linked/big.bin -I >/dev/null
-	[ "$(count cached_documents)" = 4 ]
+	[ "$(count cached_documents)" = 2 ]
 }
-check "all are kept" wait_for 60 kept
+check "a file is kept" wait_for 60 kept
 # Clients that read nothing, so that the files stay open.
 stalled() {
 	local before
@@ -207,22 +210,41 @@ cat >"$tmp/freeze.py" <<'END'
 import fcntl, os, sys
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
 directory = os.open(sys.argv[1], os.O_RDONLY)
-if sys.argv[2] == "freeze":
-    os.chdir(sys.argv[1])
-    os.unlink("page.html")
-    os.rename("left/moved.txt", "moved.txt")
-    os.rmdir("left")
-    fcntl.ioctl(directory, FIFREEZE, 0)
-else:
+if sys.argv[2] == "thaw":
     fcntl.ioctl(directory, FITHAW, 0)
+    sys.exit()
+os.chdir(sys.argv[1])
+for i in sys.argv[3:]:
+    os.unlink("page%s.html" % i)
+    os.rename("left%s/moved.txt" % i, "moved%s.txt" % i)
+    os.rmdir("left%s" % i)
+fcntl.ioctl(directory, FIFREEZE, 0)
 END
+to_disk() {
+	python3 "$tmp/freeze.py" "$docroot/disk" "$@"
+}
+both_kept() {
+	get "/page$1.html" -H 'Accept-Encoding: gzip' >/dev/null
+	get "/left$1/moved.txt" >/dev/null
+	[ "$(count cached_documents)" = 3 ]
+}
+# Deletes what is kept, and freezes the file system before all of that is given up.
+delete_and_freeze() {
+	local i
+	for i in $(seq $ROUNDS); do
+		wait_for 60 both_kept "$i" || return 1
+		to_disk freeze "$i" || return 1
+		wait_for 60 eval '[ "$(count cached_documents)" = 1 ]' || return 1
+		! wait_for 5 eval '[ "$(count storage_running)" -ge 1 ]' || return 0
+		to_disk thaw
+	done
+	return 1
+}
 ln "$docroot/disk/linked/big.bin" "$docroot/disk/kept.bin"
 rm "$docroot/disk/linked/big.bin"
 rmdir "$docroot/disk/linked"
-check "a file is not kept where it was" wait_for 60 eval '[ "$(count cached_documents)" = 3 ]'
-sleep 1
-check "delete and freeze" python3 "$tmp/freeze.py" "$docroot/disk" freeze
-check "it isn't kept any more" wait_for 60 eval '[ "$(count cached_documents)" = 1 ]'
+check "it is not kept where it was" wait_for 60 eval '[ "$(count cached_documents)" = 1 ]'
+check "what was deleted waits in a work item of ours" delete_and_freeze
 goes_on "what was deleted, with the directories above it, holds nobody up"
 exec 5>&-
 goes_on "nor does the end of a file of which a name was deleted"
@@ -234,9 +256,26 @@ before=$(used)
 rm "$docroot/disk/other/big.bin"
 exec 6>&-
 check "a file that was deleted elsewhere is freed" wait_for 60 eval '[ "$(used)" -lt $((before - 1000)) ]'
-# Now the kernel's work item that closes files waits: no others are left to it by
-# requests for what isn't written out.
+# Nor are files left open that aren't written out.
 echo new >"$docroot/disk/other/new.txt"
 heads /other/new.txt 100 1000 200
-check "thaw" python3 "$tmp/freeze.py" "$docroot/disk" thaw
+check "thaw" to_disk thaw
+
+# A document root that was deleted, when nothing that was in it is kept any more.
+mkdir "$docroot/disk/site"
+echo old >"$docroot/disk/site/hot.txt"
+sysctl_set documentroot "$docroot/disk/site"
+is "another document root" "$(get /hot.txt)" old
+rm -r "$docroot/disk/site"
+is "is deleted" "$(status /hot.txt)" 404
+idle() {
+	[ "$(count cached_documents)" = 0 ] && [ "$(count storage_running)" = 0 ]
+}
+check "and all that was in it" wait_for 60 idle
+check "freeze" to_disk freeze
+sysctl_set documentroot "$docroot/disk"
+goes_on "its end holds nobody up"
+sleep 2
+goes_on "nor does it later"
+check "thaw" to_disk thaw
 done_testing

@@ -3,6 +3,7 @@
 //! A dentry in its place, or the place of none.
 
 use super::super::bindings;
+use super::super::path::is_unlinked;
 use super::now;
 use core::ptr::{
     addr_of,
@@ -74,7 +75,8 @@ impl Name {
 
     /// Whether there was something of that name, and was deleted.
     pub(super) fn is_deleted(&self) -> bool {
-        !self.is_hashed() && !self.is_absent()
+        // SAFETY: By the type invariant we hold the dentry.
+        unsafe { is_unlinked(self.dentry.as_ptr()) && !self.is_absent() }
     }
 
     /// Whether there is nothing of that name.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a witness has lost: nothing is kept in the models.
+//! What a witness has had: nothing is kept in the models.
 
 use crate::linux::context::MaySleep;
 
-pub(crate) enum Lost {}
+pub(crate) enum Chain {}
 
-impl Lost {
+impl Chain {
     pub(crate) fn give_up(self, _: &MaySleep) {
         match self {}
     }
