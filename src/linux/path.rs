@@ -193,7 +193,8 @@ impl Drop for Root {
 }
 
 /// Gives up a reference. If that is the last one to what was deleted, as far as can be told, it is
-/// left to the kernel to free the blocks.
+/// left to the kernel to free the blocks: a thread does not wait for that, a work item may, and a
+/// system call does when it returns.
 ///
 /// # Safety
 ///
@@ -223,11 +224,13 @@ unsafe fn put_unlinked(path: &bindings::path) {
         let lock = addr_of!((*path.dentry).d_lockref);
         addr_of!((*lock).__bindgen_anon_1.__bindgen_anon_1.count).read_volatile()
     };
-    // Whoever else has it holds it longer. More files than that would be left open while a file
-    // system is frozen.
-    let is_last = count <= 1;
+    // SAFETY: This has no precondition, and the item is not looked at.
+    let is_work_item = !unsafe { bindings::current_work() }.is_null();
+    // Not if somebody else has it: each look-up of a document root that was deleted would leave a
+    // file open while the file system is frozen.
+    let is_left = count <= 1 && !is_work_item;
     // SAFETY: By the safety requirements.
-    let leftover = is_last.then(|| unsafe { Leftover::new(path) });
+    let leftover = is_left.then(|| unsafe { Leftover::new(path) });
     // SAFETY: By the safety requirements.
     unsafe { bindings::path_put(path) };
     drop(leftover);

@@ -515,6 +515,17 @@ fn closing_without_lane() {
 #[test]
 fn freeing_hangs() {
     check("freeing_hangs", 2, || {
+        let files = Files::new(1, 5);
+        files.free(1, File::hanging());
+        files.flush(1, File::new());
+        files.unload();
+    });
+}
+
+/// The same without lanes for them.
+#[test]
+fn freeing_without_lane() {
+    check("freeing_without_lane", 2, || {
         let files = Files::new(1, 3);
         files.free(1, File::hanging());
         files.flush(1, File::new());

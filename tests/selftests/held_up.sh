@@ -191,6 +191,7 @@ sysctl_set send_timeout 300
 sysctl_set min_send_rate 0
 is "before" "$(get /hot.txt)" hot
 kept() {
+	get /hot.txt >/dev/null
 	get /linked/big.bin -I >/dev/null
 	[ "$(count cached_documents)" = 2 ]
 }
@@ -224,6 +225,7 @@ to_disk() {
 	python3 "$tmp/freeze.py" "$docroot/disk" "$@"
 }
 both_kept() {
+	get /hot.txt >/dev/null
 	get "/page$1.html" -H 'Accept-Encoding: gzip' >/dev/null
 	get "/left$1/moved.txt" >/dev/null
 	[ "$(count cached_documents)" = 3 ]
@@ -233,6 +235,8 @@ delete_and_freeze() {
 	local i
 	for i in $(seq $ROUNDS); do
 		wait_for 60 both_kept "$i" || return 1
+		# At another part of the second than the last time.
+		sleep "0.$((i * 17))"
 		to_disk freeze "$i" || return 1
 		wait_for 60 eval '[ "$(count cached_documents)" = 1 ]' || return 1
 		! wait_for 5 eval '[ "$(count storage_running)" -ge 1 ]' || return 0
@@ -273,9 +277,13 @@ idle() {
 }
 check "and all that was in it" wait_for 60 idle
 check "freeze" to_disk freeze
-sysctl_set documentroot "$docroot/disk"
+# Whoever sets another one may be the last who has it, and waits.
+sysctl_set documentroot "$docroot/disk" &
+setter=$!
+check "another one" wait_for 10 eval '[ "$(sysctl_get documentroot)" = "$docroot/disk" ]'
 goes_on "its end holds nobody up"
 sleep 2
 goes_on "nor does it later"
 check "thaw" to_disk thaw
+wait "$setter"
 done_testing
