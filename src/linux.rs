@@ -64,5 +64,6 @@ pub(crate) mod stream;
 pub(crate) mod sysctl;
 pub(crate) mod time;
 pub(crate) mod try_lock;
+mod unlinked;
 pub(crate) mod witness;
 pub(crate) mod workqueue;

@@ -10,16 +10,13 @@ use super::bindings;
 use super::context::MaySleep;
 use super::fragment::Fragments;
 use super::page_cache;
-use super::path::is_unlinked;
+use super::unlinked::is_unlinked;
 use core::mem::size_of;
 use core::ptr::{
     addr_of,
     NonNull, //
 };
-use kernel::error::{
-    from_err_ptr,
-    to_result, //
-};
+use kernel::error::to_result;
 use kernel::ffi::c_int;
 use kernel::prelude::*;
 
@@ -213,41 +210,6 @@ unsafe fn is_deleted(file: NonNull<bindings::file>) -> bool {
         let links = addr_of!((*(*file).f_inode).__bindgen_anon_1.i_nlink).read_volatile();
         let dentry = addr_of!((*file).__bindgen_anon_1.f_path.dentry).read();
         links == 0 || is_unlinked(dentry)
-    }
-}
-
-/// What was deleted, with the directories above it. Whoever drops the last reference to it frees
-/// its blocks: that is left to the work item of the whole system, as in [`close`].
-///
-/// # Invariants
-///
-/// `file` owns one reference to a file that is open with `O_PATH`.
-pub(super) struct Leftover {
-    file: NonNull<bindings::file>,
-}
-
-impl Leftover {
-    /// Holds what is at `path`. `None` without memory for that.
-    ///
-    /// # Safety
-    ///
-    /// `path` is valid and has an inode. The caller may sleep.
-    pub(super) unsafe fn new(path: &bindings::path) -> Option<Self> {
-        // SAFETY: By the safety requirements, and because the credentials of the current task live
-        // while it has them. The file system is not asked.
-        let file = from_err_ptr(unsafe {
-            bindings::dentry_open(path, bindings::O_PATH as c_int, bindings::current_cred())
-        });
-        // INVARIANT: `dentry_open()` has given us a reference.
-        let file = NonNull::new(file.ok()?)?;
-        Some(Self { file })
-    }
-}
-
-impl Drop for Leftover {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant the reference is ours.
-        unsafe { bindings::fput(self.file.as_ptr()) };
     }
 }
 

@@ -12,14 +12,14 @@ use super::context::MaySleep;
 use super::directory::Directory;
 use super::file::{
     self,
-    File,
-    Leftover, //
+    File, //
 };
 use super::param;
 use super::stat::{
     Attributes,
     Kind, //
 };
+use super::unlinked::put;
 use core::mem::MaybeUninit;
 use core::ptr::{
     addr_of,
@@ -189,64 +189,6 @@ impl Drop for Root {
     fn drop(&mut self) {
         // SAFETY: By the type invariant the reference is ours, and a directory has an inode.
         unsafe { put(&self.path) };
-    }
-}
-
-/// Gives up a reference. If that is the last one to what was deleted, as far as can be told, it is
-/// left to the kernel to free the blocks: a thread does not wait for that, a work item may, and a
-/// system call does when it returns.
-///
-/// # Safety
-///
-/// `path` has an inode, and the caller gives up a reference to it. May sleep.
-#[inline]
-unsafe fn put(path: &bindings::path) {
-    // SAFETY: By the safety requirements.
-    if unsafe { is_unlinked(path.dentry) } {
-        // SAFETY: As above.
-        unsafe { put_unlinked(path) };
-    } else {
-        // SAFETY: As above.
-        unsafe { bindings::path_put(path) };
-    }
-}
-
-/// The same, once it has no name any more.
-///
-/// # Safety
-///
-/// As for [`put`].
-#[cold]
-#[inline(never)]
-unsafe fn put_unlinked(path: &bindings::path) {
-    // SAFETY: By the safety requirements. The count may change concurrently, hence volatile.
-    let count = unsafe {
-        let lock = addr_of!((*path.dentry).d_lockref);
-        addr_of!((*lock).__bindgen_anon_1.__bindgen_anon_1.count).read_volatile()
-    };
-    // SAFETY: This has no precondition, and the item is not looked at.
-    let is_work_item = !unsafe { bindings::current_work() }.is_null();
-    // Not if somebody else has it: each look-up of a document root that was deleted would leave a
-    // file open while the file system is frozen.
-    let is_left = count <= 1 && !is_work_item;
-    // SAFETY: By the safety requirements.
-    let leftover = is_left.then(|| unsafe { Leftover::new(path) });
-    // SAFETY: By the safety requirements.
-    unsafe { bindings::path_put(path) };
-    drop(leftover);
-}
-
-/// Whether it has no name any more, as `d_unlinked()`: the root of a file system never had one.
-///
-/// # Safety
-///
-/// `dentry` is valid.
-pub(super) unsafe fn is_unlinked(dentry: *mut bindings::dentry) -> bool {
-    // SAFETY: By the safety requirements. Both may change concurrently, hence volatile.
-    unsafe {
-        let hashed = addr_of!((*dentry).d_hash.pprev).read_volatile();
-        let parent = addr_of!((*dentry).d_parent).read_volatile();
-        hashed.is_null() && parent != dentry
     }
 }
 

@@ -36,7 +36,6 @@
 
 use super::bindings;
 use super::context::MaySleep;
-use super::file::Leftover;
 use super::path::{
     walk,
     Lookup,
@@ -47,6 +46,7 @@ use super::stat::{
     Attributes,
     Kind, //
 };
+use super::unlinked::Leftover;
 use content::Content;
 use core::mem::size_of;
 use core::ptr::{

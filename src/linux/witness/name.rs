@@ -3,7 +3,7 @@
 //! A dentry in its place, or the place of none.
 
 use super::super::bindings;
-use super::super::path::is_unlinked;
+use super::super::unlinked::is_unlinked;
 use super::now;
 use core::ptr::{
     addr_of,
