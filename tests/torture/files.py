@@ -271,6 +271,7 @@ def moving(chance):
         except OSError:
             pass
         time.sleep(chance.random() / 20)
+    replace(*chance.choice(list(kinds["moved"].paths.items())))
 
 
 def unmounting(chance):
